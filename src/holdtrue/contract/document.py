@@ -58,8 +58,8 @@ class Process(Model):
     extensions: list[str] = []
     """PostgreSQL extensions the migrations need; they are created by the stage as superuser."""
     env: dict[str, str] = {}
-    """The whole environment of the app. Placeholders: ``{postgres_url}``, ``{postgres_owner_url}``, ``{postgres_host}``,
-    ``{postgres_port}``, ``{postgres_user}``, ``{postgres_password}``, ``{postgres_database}``, ``{stripe_url}``,
+    """The whole environment of the app. Placeholders: ``{postgres_url}``, ``{postgres_owner_url}``,
+    ``{postgres_owner}``, ``{postgres_host}``, ``{postgres_port}``, ``{postgres_user}``, ``{postgres_password}``, ``{postgres_database}``, ``{stripe_url}``,
     ``{stripe_key}``, ``{stripe_webhook_secret}``, ``{smtp_host}``, ``{smtp_port}``, ``{port}``, ``{secret:NAME}``."""
     migrate_env: dict[str, str] = {}
     """What the migration's environment has in addition, such as the owner's database URL."""
@@ -149,9 +149,7 @@ class Resource(Model):
 
     as_: Annotated[str, Field(alias="as")]
     steps: Annotated[list[Step], Field(min_length=1)]
-    """``as`` need not be repeated in the requests. Put ``{canary}`` into a free text field: it is how a leak is recognised."""
-    fresh: bool = False
-    """Made anew by every use of a route, because the route consumes it (a one-time token, a thing to delete)."""
+    """``as`` need not be repeated in the requests. Put ``{canary}`` into a free text field: a leak is recognised by it."""
 
 
 class Route(Model):
@@ -199,7 +197,7 @@ class Refresh(Model):
     probe: RouteKey
     """A route the access token opens."""
     login: list[Step]
-    """Signs the principal in once more; captures ``access_token`` and ``refresh_token``: a session of the rehearsal's own."""
+    """Signs the principal in once more, for a session of the rehearsal's own; captures the same two variables."""
 
 
 class Removal(Model):

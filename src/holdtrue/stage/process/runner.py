@@ -1,0 +1,239 @@
+"""The app's processes: started, watched, stopped, killed, and never left behind.
+
+Between us and the app stands ``supervisor.py``, one small process per command; it says there why.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from holdtrue.stage.process.errors import PortInUseError, StartError
+from holdtrue.stage.process.ports import listens, says_in_use
+from holdtrue.stage.process.probe import answers
+
+Redactor = Callable[[str], str]
+
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+_TAIL_BYTES = 16_384
+
+
+def unredacted(text: str) -> str:
+    """The redactor of an app without secrets."""
+    return text
+
+
+class AppProcess:
+    """One process of the app, with all that it forks, in a session of its own, stdin closed, output in a file.
+
+    ``log_path`` is written by the app itself and may hold its secrets: the file is readable by its owner only, belongs
+    in a scratch directory, and is shown through ``log()`` alone, which redacts.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        log_path: Path,
+        redact: Redactor = unredacted,
+    ) -> None:
+        self.name = name
+        self.command = list(command)
+        self.cwd = cwd
+        self.env = dict(env)
+        self.log_path = log_path
+        self.exited = asyncio.Event()
+        self.pid: int | None = None
+        self.returncode: int | None = None
+        self._redact = redact
+        self._log_start = 0
+        self._supervisor: asyncio.subprocess.Process | None = None
+        self._started: asyncio.Future[None] | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the app's main process was started and nothing said yet that it has ended."""
+        return self.pid is not None and not self.exited.is_set()
+
+    async def start(self) -> None:
+        """Starts the command; returns when it runs, which is before it is ready.
+
+        Raises ``StartError`` when the command cannot be executed at all.
+        """
+        if self._supervisor is not None:
+            raise RuntimeError(f"{self.name} was started before; make a new AppProcess for a new run")
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        self.log_path.touch(mode=0o600)
+        self._log_start = self.log_path.stat().st_size  # a file kept over a restart: only this run's words count
+        self._started = asyncio.get_running_loop().create_future()
+        self._supervisor = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-S", str(_SUPERVISOR),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={},
+            start_new_session=True,
+        )  # fmt: skip
+        self._reader = asyncio.create_task(self._read_events(self._supervisor), name=f"supervisor of {self.name}")
+        specification = {"command": self.command, "cwd": str(self.cwd), "env": self.env, "log": str(self.log_path)}
+        data = json.dumps(specification).encode()
+        try:
+            await self._send(len(data).to_bytes(8, "big") + data)
+            await self._started
+        except BaseException:
+            await self.kill()
+            raise
+
+    async def ready(self, url_path: str | None, port: int, *, patience: float) -> int | None:
+        """Waits until the app answers on ``127.0.0.1:port``; at most ``patience`` seconds.
+
+        With a ``url_path`` it is ready at the first HTTP answer below 500 (returned), without one at the first accepted
+        connection. Raises ``StartError`` with the log's tail at once when the process ends before, or when patience
+        does; ``PortInUseError`` when the port turns out to be somebody else's.
+        """
+        asking = asyncio.create_task(answers(url_path, port))
+        ending = asyncio.create_task(self.exited.wait())
+        try:
+            await asyncio.wait({asking, ending}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            if self.exited.is_set():
+                raise self._died_early(port)
+            if not asking.done():
+                raise self._never_ready(url_path, port, patience)
+            # A stranger on the port would be rehearsed instead of the app, and every verdict would be about it.
+            if self.pid is not None and listens(self.pid, port) is False:
+                raise self._stranger(port)
+            return asking.result()
+        finally:
+            for task in (asking, ending):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    async def wait(self) -> int:
+        """Waits until the process and everything that it forked has ended; returns its code (negative: a signal)."""
+        await self.exited.wait()
+        if self.returncode is None:
+            raise StartError(
+                f"{self.name} ended without an exit code",
+                where=str(self.cwd),
+                why="its supervisor was killed from outside",
+                do="run again; look at the system's memory, an out-of-memory kill is the usual cause",
+            )
+        return self.returncode
+
+    async def stop(self, *, patience: float = 5.0) -> int | None:
+        """SIGTERM to the whole process group, SIGKILL when it does not end within ``patience`` seconds."""
+        if self.alive:
+            await self._send(b"term\n")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.exited.wait(), patience)
+        return await self.kill()
+
+    async def kill(self) -> int | None:
+        """SIGKILL to the process and everything that it forked, now. Returns when nothing of it is alive."""
+        if self._supervisor is None:
+            return None
+        if self.alive and self.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        await self._send(b"kill\n")
+        if self._reader is not None:
+            await self._reader
+        return self.returncode
+
+    def log(self, lines: int | None = None) -> str:
+        """The end of what the app wrote, redacted: the last ``lines``, else as much as fits in 16 KiB."""
+        if not self.log_path.exists():
+            return ""
+        with self.log_path.open("rb") as file:
+            first = max(self._log_start, file.seek(0, os.SEEK_END) - _TAIL_BYTES)
+            file.seek(first)
+            data = file.read()
+        if first > self._log_start:
+            data = data.partition(b"\n")[2] or data  # not half a line: half a secret is not recognised
+        text = self._redact(data.decode(errors="replace"))
+        return text if lines is None else "\n".join(text.splitlines()[-lines:])
+
+    async def _send(self, message: bytes) -> None:
+        stdin = self._supervisor.stdin if self._supervisor else None
+        if stdin is None or stdin.is_closing():
+            return
+        stdin.write(message)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it ended on its own: the reader knows
+            await stdin.drain()
+
+    async def _read_events(self, supervisor: asyncio.subprocess.Process) -> None:
+        if supervisor.stdout is None or supervisor.stdin is None or self._started is None:
+            raise RuntimeError("the supervisor was started without its pipes")
+        failure: StartError | None = None
+        try:
+            async for line in supervisor.stdout:
+                event: dict[str, Any] = json.loads(line)
+                if event["event"] == "started":
+                    self.pid = event["pid"]
+                    if not self._started.done():
+                        self._started.set_result(None)
+                elif event["event"] == "failed":
+                    failure = self._cannot_execute(event["message"])
+                else:
+                    self.returncode = event["returncode"]
+        finally:
+            supervisor.stdin.close()
+            await supervisor.wait()
+            if not self._started.done():
+                self._started.set_exception(failure or self._cannot_execute("the supervisor ended at once"))
+            self.exited.set()
+
+    def _tail(self) -> str:
+        lines = self.log(20).splitlines()
+        return "\n".join(["its last words:", *(f"    {line}" for line in lines)]) if lines else "it said nothing"
+
+    def _cannot_execute(self, message: str) -> StartError:
+        return StartError(
+            f"{self.name} could not be executed: {self._redact(message)}",
+            where=f"{self.command[0]!r} in {self.cwd}",
+            why="without the app there is nothing to rehearse on",
+            do="correct the command, or name in the document how the app's tools are installed",
+        )
+
+    def _died_early(self, port: int) -> StartError:
+        if says_in_use(self.log()):
+            return PortInUseError(
+                f"{self.name} found port {port} in use; {self._tail()}",
+                where=self._redact(" ".join(self.command)),
+                why="it would have answered in the app's place",
+                do="end what listens there, or let the stage choose the port: write {port} in the command",
+            )
+        return StartError(
+            f"{self.name} ended with code {self.returncode} before it was ready; {self._tail()}",
+            where=self._redact(" ".join(self.command)),
+            why="without the app there is nothing to rehearse on",
+            do="run the same command by hand with the declared environment; what it misses belongs in the document",
+        )
+
+    def _never_ready(self, url_path: str | None, port: int, patience: float) -> StartError:
+        asked = f"GET http://127.0.0.1:{port}{url_path}" if url_path else f"a connection to 127.0.0.1:{port}"
+        return StartError(
+            f"{self.name} did not answer {asked} (or only with 5xx) within {patience:g} s; {self._tail()}",
+            where=self._redact(" ".join(self.command)),
+            why="a rehearsal on an app that is not up would accuse it of everything",
+            do="check that it listens on the port it is given and that the readiness path answers without a sign-in; "
+            "give a slow start more patience",
+        )
+
+    def _stranger(self, port: int) -> PortInUseError:
+        return PortInUseError(
+            f"port {port} answers, but no process of {self.name} listens on it; {self._tail()}",
+            where=self._redact(" ".join(self.command)),
+            why="the rehearsal would have been held against a stranger",
+            do="make the app listen on the port it is given (write {port} in the command or in its environment)",
+        )

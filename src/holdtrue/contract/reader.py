@@ -1,0 +1,113 @@
+"""Reads ``holdtrue.toml``, and says everything that is wrong with it at once, by file, line and key."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from holdtrue.contract import references, shape
+from holdtrue.contract.document import Document
+from holdtrue.contract.positions import Positions
+from holdtrue.contract.problems import DocumentErrors, Position, Problem
+
+FILE_NAME = "holdtrue.toml"
+
+_MINIMAL = """\
+write a first one by hand (`holdtrue adopt` will do it in a later release):
+    [app]
+    name = "my shop"
+    [process]
+    asgi = "shop.main:app"
+    migrate = "{python} -m alembic upgrade head"
+    env = { DATABASE_URL = "{postgres_url}" }"""
+
+_SYNTAX_HINTS = (
+    ("at the end of a table declaration", 'in a [table], put keys with spaces, slashes or braces in quotes: '
+     '[routes."POST /orders"]'),
+    ("after a key", "a key with spaces or slashes needs quotes: \"GET /orders\" = …; a pair is `key = value`"),
+    ("Invalid value", "texts need quotes; true, false, numbers and dates have none"),
+    ("Unescaped '\\'", "write regular expressions in single quotes: 'code=(\\w+)'"),
+    ("Cannot declare", "this table was opened before: put its keys there, or mend the name"),
+    ("Cannot overwrite", "this key was given before: keep one of the two"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A document that was read, and where each part of it stands."""
+
+    document: Document
+    path: Path
+    positions: Positions
+    notes: tuple[Problem, ...] = ()
+    """What is wrong without stopping the check: expired waivers, which the document no longer has."""
+
+    def locate(self, pointer: Sequence[str | int]) -> Position:
+        """Return where a part of the document stands, such as ``("routes", "GET /orders", "permission")``.
+
+        A part that is absent is located at the nearest table around it.
+        """
+        return self.positions.locate(tuple(pointer))
+
+
+def read(path: Path, *, today: date | None = None) -> Loaded:
+    """Read a document from a file, or from ``holdtrue.toml`` in a directory.
+
+    ``today`` decides which waivers have expired; the machine's date when absent.
+
+    Raises:
+        DocumentErrors: everything that is wrong with it.
+    """
+    file = path / FILE_NAME if path.is_dir() else path
+    text = _text(file)
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DocumentErrors([_syntax(error, file, text)]) from None
+    positions = Positions(file, text)
+    document, problems = shape.parse(values, positions)
+    note = ""
+    if document is None:
+        note = "Whether the parts fit together is looked at once their shape is right."
+    else:
+        problems += references.problems(document, positions)
+    if document is None or problems:
+        problems.sort(key=lambda problem: (problem.position.line, problem.position.column))
+        raise DocumentErrors(list(dict.fromkeys(problems)), note=note)
+    expired = dict(references.expired(document, positions, today or date.today()))
+    waivers = [waiver for index, waiver in enumerate(document.waivers) if index not in expired]
+    return Loaded(
+        document=document.model_copy(update={"waivers": waivers}),
+        path=file,
+        positions=positions,
+        notes=tuple(expired.values()),
+    )
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except (FileNotFoundError, NotADirectoryError):
+        raise DocumentErrors([_whole(file, "there is no contract document here", _MINIMAL)]) from None
+    except OSError as error:
+        raise DocumentErrors([_whole(file, f"cannot be read: {error.strerror}", "")]) from None
+    except UnicodeDecodeError as error:
+        raise DocumentErrors([_whole(file, f"is not UTF-8: byte {error.start}", "save it as UTF-8")]) from None
+
+
+def _whole(file: Path, message: str, hint: str) -> Problem:
+    return Problem(position=Position(file=file, line=1, column=1), message=message, hint=hint)
+
+
+def _syntax(error: tomllib.TOMLDecodeError, file: Path, text: str) -> Problem:
+    # The message carries the place; attributes for it exist from Python 3.14 on only.
+    place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", str(error))
+    message = str(error)[: place.start()] if place else str(error)
+    last = text.count("\n") + 1
+    line, column = (int(place[1]), int(place[2])) if place and place[1] else (last, 1)
+    hint = next((hint for words, hint in _SYNTAX_HINTS if words in message), "")
+    return Problem(position=Position(file=file, line=line, column=column), message=f"not TOML: {message}", hint=hint)

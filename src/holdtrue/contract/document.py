@@ -21,7 +21,14 @@ JsonValue = Any
 class Model(BaseModel):
     """A part of the document."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, str_strip_whitespace=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        str_strip_whitespace=True,
+        # The attribute docstrings are the descriptions in the published JSON Schema.
+        use_attribute_docstrings=True,
+    )
 
 
 class App(Model):
@@ -59,8 +66,9 @@ class Process(Model):
     """PostgreSQL extensions the migrations need; they are created by the stage as superuser."""
     env: dict[str, str] = {}
     """The whole environment of the app. Placeholders: ``{postgres_url}``, ``{postgres_owner_url}``,
-    ``{postgres_owner}``, ``{postgres_host}``, ``{postgres_port}``, ``{postgres_user}``, ``{postgres_password}``, ``{postgres_database}``, ``{stripe_url}``,
-    ``{stripe_key}``, ``{stripe_webhook_secret}``, ``{smtp_host}``, ``{smtp_port}``, ``{port}``, ``{secret:NAME}``."""
+    ``{postgres_host}``, ``{postgres_port}``, ``{postgres_user}``, ``{postgres_password}``,
+    ``{postgres_database}``, ``{stripe_url}``, ``{stripe_key}``, ``{stripe_webhook_secret}``, ``{smtp_host}``,
+    ``{smtp_port}``, ``{port}``, ``{secret:NAME}``."""
     migrate_env: dict[str, str] = {}
     """What the migration's environment has in addition, such as the owner's database URL."""
 
@@ -149,7 +157,7 @@ class Resource(Model):
 
     as_: Annotated[str, Field(alias="as")]
     steps: Annotated[list[Step], Field(min_length=1)]
-    """``as`` need not be repeated in the requests. Put ``{canary}`` into a free text field: a leak is recognised by it."""
+    """``as`` need not be repeated in the requests. Put ``{canary}`` into a free text field: leaks are known by it."""
 
 
 class Route(Model):
@@ -213,6 +221,8 @@ class Tenancy(Model):
 
     tenant: str
     """The captured variable that names a tenant in rows, such as ``shop_id``."""
+    headers: dict[str, str] = {}
+    """What every request inside a tenant carries, such as ``Host = "{tenant}.example.test"``."""
     tables: dict[str, str] = {}
     """Table → its tenant column."""
     global_: Annotated[dict[str, str], Field(alias="global")] = {}

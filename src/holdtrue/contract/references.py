@@ -217,7 +217,7 @@ class _References:
             pointer: Pointer = ("webhooks", name)
             if self._known_route(webhook.route, (*pointer, "route")):
                 guard = self._document.routes[webhook.route].signature
-                if guard != name:
+                if guard is None or (guard != name and guard in self._document.webhooks):
                     self._texts.add(
                         ("routes", webhook.route),
                         f"takes the webhook `{name}`, but is not guarded by it",

@@ -10,7 +10,10 @@ from holdtrue.contract.words import Confidence, Outcome, Place, Severity, Stabil
 
 
 class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    """A part of the report."""
+
+    # The attribute docstrings are the descriptions in the published JSON Schema.
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True)
 
 
 class Finding(Model):

@@ -74,8 +74,9 @@ def _walk(loc: Sequence[str | int]) -> tuple[Pointer, list[Any], bool]:
             return tuple(pointer), kinds, True
         options = _options(kind)
         if len(options) > 1:
-            # Inside a union, pydantic names the branch: `Request`, `str`, `list[str]`.
-            kinds[-1] = next((option for option in options if _branch(option) == part), kind)
+            # Inside a union, pydantic names the branch: `Request`, `constrained-str`, `list[constrained-str]`.
+            branch = str(part).replace("constrained-", "")
+            kinds[-1] = next((option for option in options if _branch(option) == branch), kind)
             if kinds[-1] is not kind:
                 continue
         pointer.append(part)

@@ -12,17 +12,22 @@ from holdtrue.stage.process.errors import (
 )
 from holdtrue.stage.process.launch import Completed, run, start_on_port
 from holdtrue.stage.process.ports import free_port
+from holdtrue.stage.process.redirect import Attempt, Egress, Guarded, Redirect
 from holdtrue.stage.process.runner import AppProcess
 
 __all__ = [
     "AppEnvironmentError",
     "AppProcess",
+    "Attempt",
     "CommandTimeoutError",
     "Completed",
     "CopyError",
     "Danger",
+    "Egress",
+    "Guarded",
     "PortInUseError",
     "ProcessError",
+    "Redirect",
     "StartError",
     "UnsafeToStartError",
     "free_port",

@@ -1,0 +1,63 @@
+"""Redirection of provider SDKs in unmodified apps, and the guard that lets nothing else out.
+
+The hooks run inside the app's processes (``python/sitecustomize.py``, ``node/preload.cjs``); this is the stage's side.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from holdtrue.stage.process.redirect.egress import Attempt, Egress, Guarded
+
+__all__ = ["Attempt", "Egress", "Guarded", "Redirect"]
+
+_HOOKS = Path(__file__).parent
+
+
+class Redirect:
+    """The hooks, laid out in ``directory``, and the environment that puts them into every process of the app.
+
+    ``routes`` maps ``host:port`` (or ``*.domain:port``) to the double's ``127.0.0.1:port``. ``ca`` is the PEM of the
+    authority that signed the doubles' certificates. ``root`` is the app's copy: what is recorded names files below it.
+    """
+
+    def __init__(self, directory: Path, *, routes: Mapping[str, str], ca: Path | None, root: Path) -> None:
+        for source, target in routes.items():
+            if not target.startswith("127.") or not all(_ends_in_port(end) for end in (source, target)):
+                raise ValueError(f"a route leads from host:port to 127.x.y.z:port, not from {source!r} to {target!r}")
+        self.directory = directory
+        self.routes = {source.lower(): target for source, target in routes.items()}
+        self.ca = ca
+        self.root = root.resolve()
+        self.egress = Egress(directory / "egress.jsonl")
+        directory.mkdir(parents=True, exist_ok=True)
+        # A copy of their own: the app's interpreter, of another version perhaps, caches bytecode beside the hook.
+        self._python = directory / "python"
+        self._python.mkdir(exist_ok=True)
+        self._node = directory / "preload.cjs"
+        shutil.copyfile(_HOOKS / "python" / "sitecustomize.py", self._python / "sitecustomize.py")
+        shutil.copyfile(_HOOKS / "node" / "preload.cjs", self._node)
+
+    def environment(self, declared: Mapping[str, str]) -> dict[str, str]:
+        """``declared`` with the hooks added; what the app declares in the same variables is kept behind them."""
+        quoted = str(self._node).replace("\\", "\\\\").replace('"', '\\"')
+        added = {
+            "HOLDTRUE_STAGE_ROUTES": json.dumps(self.routes),
+            "HOLDTRUE_STAGE_EGRESS": str(self.egress.path),
+            "HOLDTRUE_STAGE_ROOT": str(self.root),
+            "PYTHONPATH": _joined(":", str(self._python), declared.get("PYTHONPATH")),
+            "NODE_OPTIONS": _joined(" ", f'--require="{quoted}"', declared.get("NODE_OPTIONS")),
+        }
+        if self.ca is not None:
+            added |= {"HOLDTRUE_STAGE_CA": str(self.ca), "NODE_EXTRA_CA_CERTS": str(self.ca)}
+        return {**declared, **added}
+
+
+def _ends_in_port(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdigit()
+
+
+def _joined(separator: str, first: str, second: str | None) -> str:
+    return f"{first}{separator}{second}" if second else first

@@ -1,0 +1,19 @@
+"""A PostgreSQL proxy between an app under test and a real server: it records, cuts, holds, and swaps databases.
+
+Any driver can use it: it speaks the frontend/backend protocol 3.0 and 3.2 and changes no message. What differs from the
+server behind it: it asks for its own password, offers no TLS (`sslmode=prefer` goes on without, `require` fails),
+ignores the database asked for, and after a swap `pg_backend_pid()` differs from what the client was told at its start.
+A swap loses temporary tables, session advisory locks and WITH HOLD cursors, as any reconnection does.
+"""
+
+from holdtrue.stage.wire.errors import NotIdle, WireError
+from holdtrue.stage.wire.link import Upstream
+from holdtrue.stage.wire.listener import Listener
+from holdtrue.stage.wire.points import Arm, Held, Hold, Pause, Point
+from holdtrue.stage.wire.recording import Recording, Statement
+from holdtrue.stage.wire.wire import InFlight, OpenTransaction, Wire
+
+__all__ = [
+    "Arm", "Held", "Hold", "InFlight", "Listener", "NotIdle", "OpenTransaction", "Pause", "Point", "Recording",
+    "Statement", "Upstream", "Wire", "WireError",
+]  # fmt: skip

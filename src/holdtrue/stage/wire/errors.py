@@ -1,0 +1,9 @@
+"""What can go wrong with the wire itself; what PostgreSQL answers is forwarded, never raised."""
+
+
+class WireError(Exception):
+    """The wire cannot do what was asked. The message says what was seen, why it matters and what to do."""
+
+
+class NotIdle(WireError, TimeoutError):  # noqa: N818 - it states the fact that was found
+    """`Wire.idle` or `Wire.swap` ran out of patience; the message lists what is still going on."""

@@ -1,0 +1,499 @@
+"""One client connection, over as many server connections as swaps give it."""
+
+import asyncio
+import hmac
+import logging
+import struct
+from typing import Literal
+
+from holdtrue.stage.wire import protocol as p
+from holdtrue.stage.wire.exchange import Exchange
+from holdtrue.stage.wire.hub import Hub
+from holdtrue.stage.wire.link import Link, Refused, open_link, send_cancel
+from holdtrue.stage.wire.listener import Target
+from holdtrue.stage.wire.points import Arm, Held, Stop, Trap
+from holdtrue.stage.wire.units import Unit
+
+log = logging.getLogger(__name__)
+
+# A batch longer than this goes on before its Sync arrives; a client that is kept waiting is not read beyond it.
+BUFFER_LIMIT = 1 << 20
+
+_UNIT_ENDS = frozenset((p.SYNC, p.FLUSH, p.QUERY, p.FUNCTION))
+_COPY = frozenset((p.COPY_DATA, p.COPY_DONE, p.COPY_FAIL))
+_STREAMED = frozenset((p.DATA_ROW, p.COPY_DATA))
+
+
+class Session(asyncio.Protocol):
+    """The client's side; the owner of the current `Link`."""
+
+    def __init__(self, hub: Hub, target: Target) -> None:
+        self.hub = hub
+        self.target = target
+        self.process = target.name
+        self.number = next(hub.connections)
+        self.role = ""
+        self.client_key = b""
+        self.link: Link | None = None
+        self.exchange = Exchange(transactions=hub.transactions, clock=asyncio.get_running_loop().time)
+        self._phase: Literal["startup", "password", "connecting", "ready", "closed"] = "startup"
+        self._transport: asyncio.Transport | None = None
+        self._client_gone = False
+        self._version = 0
+        self._parameters: dict[bytes, bytes] = {}
+        self._reported: dict[bytes, bytes] = {}  # ParameterStatus by name, as the client knows them
+        self._inbox = bytearray()
+        self._scanned = 0
+        self._batch: list[tuple[int, bytes]] = []
+        self._continues = False
+        self._outbox = b""
+        self._streaming = 0  # bytes of a large message that still have to come from the server
+        self._blocked = False
+        self._link_full = False
+        self._work: asyncio.Task[None] | None = None
+        self._waiting: Unit | None = None
+        self._connecting = asyncio.Lock()
+        self._drained = asyncio.Event()
+        self._muted: tuple[Arm, Unit] | None = None
+        self._withheld: list[bytes] = []
+        self._cut_by: Arm | None = None
+
+    # -- facts ----------------------------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Something is being asked, waits, or is open."""
+        if self._phase == "closed":
+            return self.link is not None
+        if self._phase == "ready":
+            return self._blocked or bool(self._batch) or not self.exchange.idle
+        return self._phase == "connecting"
+
+    @property
+    def backend(self) -> int:
+        return self.link.backend if self.link is not None else 0
+
+    @property
+    def ended(self) -> bool:
+        return self._client_gone and self.link is None
+
+    def unanswered(self) -> list[tuple[bytes, bool]]:
+        """Statements that the client waits for, and whether they are still kept from the server."""
+        asked = [(entry.sql, False) for entry in self.exchange.queue if entry.sql]
+        return asked + [(sql, True) for sql in (self._waiting.sqls if self._waiting is not None else ())]
+
+    # -- asyncio.Protocol, the client -----------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows for the type checker
+        self._transport = transport
+        self.hub.sessions.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._inbox += data
+        try:
+            if self._phase == "ready":
+                self._advance()
+            else:
+                self._introduce()
+        except (p.ProtocolViolation, struct.error) as error:
+            # The edge to whatever connects: what is not the protocol ends this connection and no other.
+            self._refuse("08P01", f"the wire cannot read what this client sends: {error}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._phase = "closed"
+        self._client_gone = True
+        if self._work is not None:
+            self._work.cancel()
+        if self.link is not None:
+            # As when an app dies: the server finishes the statement it has, then finds the connection closed.
+            self.link.finish()
+        self._end()
+
+    def pause_writing(self) -> None:
+        if self.link is not None:
+            self.link.read(False)
+
+    def resume_writing(self) -> None:
+        if self.link is not None:
+            self.link.read(True)
+
+    def server_full(self, full: bool) -> None:
+        self._link_full = full
+        self._throttle()
+
+    def _throttle(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._link_full or (self._blocked and len(self._inbox) > BUFFER_LIMIT):
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    # -- startup --------------------------------------------------------------------------------------------------
+
+    def _introduce(self) -> None:
+        while self._phase == "startup" and len(self._inbox) >= 8:
+            length, code = struct.unpack_from("!II", self._inbox)
+            if not 8 <= length <= p.STARTUP_LIMIT:
+                raise p.ProtocolViolation(f"a startup packet of {length} bytes")
+            if len(self._inbox) < length:
+                return
+            body = bytes(self._inbox[8:length])
+            del self._inbox[:length]
+            self._start(code, body)
+        if self._phase == "password":
+            self._check_password()
+
+    def _start(self, code: int, body: bytes) -> None:
+        if code in (p.SSL_REQUEST, p.GSSENC_REQUEST):
+            # Loopback only, so no encryption is offered; sslmode=prefer goes on without, sslmode=require refuses.
+            self._send(b"N")
+        elif code == p.CANCEL_REQUEST:
+            self._phase = "connecting"
+            self.hub.spawn(self._cancel(body))  # goes on when the client does not wait for the end
+        elif code >> 16 != 3:
+            self._refuse("08P01", f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}")
+        else:
+            self._version = code
+            self._parameters = p.parse_startup_parameters(body)
+            self.role = self._parameters.get(b"user", b"").decode("utf-8", "replace")
+            self._phase = "password"
+            self._send(p.CLEARTEXT_PASSWORD)
+
+    def _check_password(self) -> None:
+        for kind, start, end in p.complete_messages(self._inbox):
+            given = bytes(self._inbox[start : end - 1])
+            del self._inbox[:end]
+            if kind != p.PASSWORD or not hmac.compare_digest(given, self.hub.password.encode()):
+                self._refuse("28P01", f'password authentication failed for user "{self.role}"')
+                return
+            self._phase = "connecting"
+            self._work = self.hub.spawn(self._greet())
+            return
+        if len(self._inbox) > p.STARTUP_LIMIT:
+            raise p.ProtocolViolation("a password message that does not end")
+
+    async def _cancel(self, key: bytes) -> None:
+        """Forward a cancel request to the backend that the client's key stands for today."""
+        for session in list(self.hub.sessions):
+            if session.client_key and hmac.compare_digest(session.client_key, key):
+                if session.link is not None and not session.link.gone.is_set():
+                    try:
+                        await send_cancel(self.hub.upstream, session.link.key)
+                    except OSError as error:
+                        log.warning("a cancel request could not reach PostgreSQL: %s", error)
+                break
+        self._close()
+
+    async def _greet(self) -> None:
+        self.hub.touch(self.process)
+        try:
+            link, greeting = await self._open_link()
+        except Refused as refused:
+            self._send(refused.answer)
+            self._close()
+            return
+        self.client_key = link.key
+        self._note_statuses(greeting)
+        self._send(b"".join(greeting))
+        self._adopt(link)
+        self._phase = "ready"
+        self._work = None
+        self.hub.touch(self.process)
+        self._resume()
+
+    async def _open_link(self) -> tuple[Link, list[bytes]]:
+        link = Link(
+            process=self.process,
+            database=self.target.database,
+            generation=self.target.generation,
+            on_gone=self.hub.link_gone,
+        )
+        self.hub.links.add(link)
+        try:
+            greeting = await open_link(link, self.hub.upstream, version=self._version, parameters=self._parameters)
+        except BaseException:
+            self._drop(link)
+            raise
+        return link, greeting
+
+    def _drop(self, link: Link) -> None:
+        if link.gone.is_set():
+            self.hub.link_gone(link)
+        else:
+            link.detach()
+
+    def _adopt(self, link: Link) -> None:
+        self.link = link
+        self._outbox, self._streaming = b"", 0
+        link.attach(self)
+
+    def _note_statuses(self, messages: list[bytes]) -> list[bytes]:
+        """Keep what the server reports about its settings; the reports that are news to the client."""
+        news = []
+        for raw in messages:
+            if raw[0] == p.PARAMETER_STATUS:
+                name, _, value = raw[5:-1].partition(b"\x00")
+                if self._reported.get(name) != value:
+                    self._reported[name] = value
+                    news.append(raw)
+        return news
+
+    async def reconnect(self) -> None:
+        """A server connection to the current database, set up as the last one was. Raises Refused."""
+        async with self._connecting:
+            while self.link is None:
+                link, greeting = await self._open_link()
+                try:
+                    statuses, errors = await link.replay(self.exchange.state.replay())
+                except BaseException:
+                    self._drop(link)
+                    raise
+                if link.generation != self.target.generation:  # swapped again meanwhile
+                    self._drop(link)
+                    continue
+                for error in errors:
+                    log.warning(
+                        "%s: part of a session could not be set up again after a swap: %s",
+                        self.process,
+                        p.error_fields(error[5:]).get("M"),
+                    )
+                self._send(b"".join(self._note_statuses([*greeting, *statuses])))
+                self._adopt(link)
+
+    async def reconnect_parked(self) -> None:
+        """`reconnect`, for a client that waits for notifications; a refusal ends it, as a lost server would."""
+        try:
+            await self.reconnect()
+        except Refused as refused:
+            self._send(refused.answer)
+            self._close()
+
+    # -- from the client to the server ----------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Work through what the client sent, as far as it is complete and nothing stands in the way."""
+        inbox = self._inbox
+        while not self._blocked and self._phase == "ready" and len(inbox) - self._scanned >= 5:
+            kind, length = p.HEADER.unpack_from(inbox, self._scanned)
+            if length < 4:
+                raise p.ProtocolViolation(f"message type {kind:#x} announces {length} bytes; the least is 4")
+            end = self._scanned + 1 + length
+            if end > len(inbox):
+                break
+            if kind in _COPY:
+                if kind != p.COPY_DATA:
+                    self.exchange.copy_ended()
+                self._pass_on(end)
+            elif kind == p.TERMINATE:
+                self._leave()
+            else:
+                self._batch.append((kind, bytes(inbox[self._scanned + 5 : end])))
+                self._scanned = end
+                if kind in _UNIT_ENDS or end > BUFFER_LIMIT:
+                    self._close_batch(complete=kind in _UNIT_ENDS)
+        self._throttle()
+
+    def _pass_on(self, end: int) -> None:
+        if self.link is not None:
+            self.link.write(bytes(self._inbox[:end]))
+        del self._inbox[:end]
+        self._scanned = 0
+
+    def _close_batch(self, *, complete: bool) -> None:
+        raw = bytes(self._inbox[: self._scanned])
+        del self._inbox[: self._scanned]
+        self._scanned = 0
+        messages, self._batch = self._batch, []
+        unit = self.exchange.enter(next(self.hub.units), messages, raw)
+        unit.continues, self._continues = self._continues, not complete
+        self.hub.touch(self.process)
+        traps: list[Trap] = []
+        if self.hub.attentive:
+            traps = self.hub.examine(unit, self.process, in_transaction=self.exchange.status != p.IDLE)
+        if traps or self.link is None:
+            self._blocked, self._waiting = True, unit
+            self._work = self.hub.spawn(self._deliver(unit, traps))
+        else:
+            self._forward(unit)
+
+    def _forward(self, unit: Unit) -> None:
+        self.exchange.sent(unit)
+        if self.link is not None:
+            self.link.write(unit.raw)
+        if self.exchange.finished:
+            self._finish_units()
+
+    async def _deliver(self, unit: Unit, traps: list[Trap]) -> None:
+        """Forward a unit that something stands in the way of."""
+        arms = [trap for trap in traps if isinstance(trap, Arm)]
+        if traps:
+            await self._earlier_answers()
+        for trap in traps:
+            if isinstance(trap, Stop) and await trap.stop(self._held(unit)) == "cut":
+                self._work = None
+                self.cut()
+                return
+        for arm in arms:
+            if arm.when == "before":
+                self._work = None
+                self.cut(arm)
+                return
+            self._muted = (arm, unit)
+        if self.link is None:
+            try:
+                await self.reconnect()
+            except Refused as refused:
+                self._send(refused.answer)
+                self._close()
+                return
+        self._work = self._waiting = None
+        self._forward(unit)
+        self._resume()
+
+    def _held(self, unit: Unit) -> Held:
+        return Held(
+            process=self.process,
+            connection=self.number,
+            backend=self.backend,
+            transaction=self.exchange.transaction,
+            shape=unit.shape or "",
+            sql=unit.sqls[0].decode("utf-8", "replace") if unit.sqls else "",
+        )
+
+    async def _earlier_answers(self) -> None:
+        while self.exchange.queue:
+            self._drained.clear()
+            await self._drained.wait()
+
+    def _resume(self) -> None:
+        self._blocked = False
+        self.settle()
+        self.data_received(b"")
+
+    def _leave(self) -> None:
+        """The client said goodbye; what it asked before is still answered."""
+        self._inbox.clear()
+        self._blocked = True
+        if self.link is None:
+            self._close()
+        else:
+            self.link.finish(polite=True)
+
+    # -- from the server to the client ----------------------------------------------------------------------------
+
+    def server_received(self, data: bytes) -> None:
+        if self._outbox:
+            data, self._outbox = self._outbox + data, b""
+        size = len(data)
+        position = min(self._streaming, size)
+        self._streaming -= position
+        received, header = self.exchange.received, p.HEADER
+        while size - position >= 5:
+            kind, length = header.unpack_from(data, position)
+            end = position + 1 + length
+            if kind in _STREAMED:
+                if end > size:
+                    self._streaming, position = end - size, size
+                    break
+            else:
+                if end > size:
+                    break
+                if kind == p.PARAMETER_STATUS:
+                    self._note_statuses([data[position:end]])
+                else:
+                    received(kind, data[position + 5 : end])
+            position = end
+        if position < size:
+            data, self._outbox = data[:position], data[position:]
+        self._to_client(data)
+        if self.exchange.finished:
+            self._finish_units()
+        if not self.exchange.queue:
+            self._drained.set()
+            self.settle()
+
+    def _to_client(self, data: bytes) -> None:
+        if self._muted is None:
+            self._send(data)
+            return
+        self._withheld.append(data)
+        if self.exchange.copying:  # the client must be told to send its data
+            self._send(b"".join(self._withheld))
+            self._withheld.clear()
+
+    def _finish_units(self) -> None:
+        units, self.exchange.finished = self.exchange.finished, []
+        for unit in units:
+            self._record(unit)
+            if self._muted is not None and self._muted[1] is unit:
+                self.cut(self._muted[0])
+        self.hub.touch(self.process)
+
+    def _record(self, unit: Unit) -> None:
+        if unit.audience and unit.steps:
+            self.hub.record(unit, process=self.process, connection=self.number, backend=self.backend, role=self.role)
+
+    def server_lost(self) -> None:
+        for unit in [*self.exchange.finished, *self.exchange.lost()]:
+            self._record(unit)
+        self.exchange.finished = []
+        self.link = None
+        if self._muted is not None:
+            self.cut(self._muted[0])
+        elif self._phase != "closed":
+            self._send(self._outbox)
+            self._close()
+        self._end()
+
+    # -- swaps and ends -------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Between two units: let go of a server connection that a swap made stale."""
+        link = self.link
+        if link is None or link.generation == self.target.generation or not self.exchange.idle or self._muted:
+            return
+        if self._phase != "ready" or link.finished:
+            return
+        self.link = None
+        link.detach()
+        if self.exchange.state.listening:
+            self.hub.spawn(self.reconnect_parked())
+
+    def cut(self, arm: Arm | None = None) -> None:
+        """Close both sides now."""
+        self._muted = None
+        self._withheld.clear()
+        if arm is not None and self._cut_by is None:
+            self._cut_by = arm
+            arm.fired.set()
+        if self._phase != "closed":
+            self._phase = "closed"
+            if self._transport is not None:
+                self._transport.abort()
+        if self.link is not None:
+            self.link.finish()
+        self._end()
+
+    def _refuse(self, code: str, text: str) -> None:
+        self._send(p.error_message(code=code, text=text))
+        self._close()
+
+    def _send(self, data: bytes) -> None:
+        if data and self._phase != "closed" and self._transport is not None:
+            self._transport.write(data)
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+        self._phase = "closed"
+
+    def _end(self) -> None:
+        """Both sides are gone: nothing of this connection is left."""
+        if not self.ended:
+            return
+        self.hub.sessions.discard(self)
+        if self._cut_by is not None:
+            self._cut_by.settled.set()
+        self.hub.touch(self.process)

@@ -125,6 +125,7 @@ function addMembers(app, guarded) {
   app.delete('/members/:id', guarded(ADMIN, async ({ db, me, req }) => {
     const id = readId(req);
     if (id === me.id) throw new Problem(409, 'Another admin has to remove you');
+    await db.query(sql.shutOut, [me.team_id, id]);
     const member = (await db.query(sql.deleteMember, [me.team_id, id])).rows[0];
     if (!member) throw new Problem(404);
     await audit(db, me, 'member.removed', id, { role: member.role });

@@ -11,7 +11,7 @@ ajv.addSchema(openapi, 'openapi');
 /** An answer other than success. One wording per status, so that a foreign id reads like one that never was (RFC 9457). */
 export class Problem extends Error {
   static TITLES = {
-    400: 'The body is not valid JSON',
+    400: 'The request cannot be read',
     401: 'Not signed in',
     403: 'Your role does not allow this',
     404: 'Not found',
@@ -42,8 +42,8 @@ export function guard(pool, tokens) {
     const token = /^Bearer ([\w.-]+)$/i.exec(req.get('authorization') ?? '')?.[1];
     const claims = token && (await tokens.verify(token));
     if (!claims) throw new Problem(401);
-    const authorize = async (db, statement) => {
-      const { rows } = await db.query(statement, [claims.tid, claims.sid, claims.sub]);
+    const authorize = async (db) => {
+      const { rows } = await db.query(sql.principal, [claims.tid, claims.sid, claims.sub]);
       if (!rows[0]) throw new Problem(401);
       if (!roles.includes(rows[0].role)) throw new Problem(403);
       return rows[0];
@@ -51,11 +51,12 @@ export function guard(pool, tokens) {
     let prepared;
     if (prepare) {
       // Slow work before the transaction, and only for those who may ask for it.
-      await transaction(pool, { readOnly: true }, (db) => authorize(db, sql.principal));
+      await transaction(pool, { readOnly: true }, authorize);
       prepared = await prepare(req);
     }
     const reply = await transaction(pool, { readOnly }, async (db) => {
-      const me = await authorize(db, readOnly ? sql.principal : sql.principalForChange);
+      if (!readOnly) await db.query(sql.enterAs, [claims.tid, claims.sub]);
+      const me = await authorize(db);
       return work({ db, me, req, prepared });
     });
     send(res, reply);

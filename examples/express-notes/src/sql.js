@@ -1,11 +1,15 @@
 // Every statement the app sends, in one place: /health/ready plans each of them against the live schema and grants.
 
-const PRINCIPAL = `
-  SELECT m.team_id, m.id, m.role, s.id AS session_id
-  FROM sessions s JOIN members m ON m.team_id = s.team_id AND m.id = s.member_id
-  WHERE s.team_id = $1 AND s.id = $2 AND s.member_id = $3 AND s.revoked_at IS NULL AND s.expires_at > now()`;
-
 export const sql = {
+  // Changes share a member's lock, the member's removal takes it alone: it waits for changes in flight, and later ones
+  // wait for it and then find nobody. Row locks would do the same, but a steady stream of changes could starve it.
+  enterAs: 'SELECT pg_advisory_xact_lock_shared(hashtextextended($1::text || $2::text, 0))',
+  shutOut: 'SELECT pg_advisory_xact_lock(hashtextextended($1::text || $2::text, 0))',
+  principal: `
+    SELECT m.team_id, m.id, m.role, s.id AS session_id
+    FROM sessions s JOIN members m ON m.team_id = s.team_id AND m.id = s.member_id
+    WHERE s.team_id = $1 AND s.id = $2 AND s.member_id = $3 AND s.revoked_at IS NULL AND s.expires_at > now()`,
+
   createTeam: 'INSERT INTO teams (name, slug) VALUES ($1, $2) RETURNING id, name, slug',
 
   createMember: `
@@ -17,10 +21,6 @@ export const sql = {
     WHERE t.slug = $1 AND m.email = $2`,
   listMembers: 'SELECT id, email, role, created_at FROM members WHERE team_id = $1 ORDER BY created_at, id LIMIT 500',
   deleteMember: 'DELETE FROM members WHERE team_id = $1 AND id = $2 RETURNING role',
-
-  principal: PRINCIPAL,
-  // A removal or a logout waits for requests that passed this check, and none passes it afterwards.
-  principalForChange: `${PRINCIPAL} FOR SHARE OF s`,
 
   createSession: `
     INSERT INTO sessions (team_id, member_id) SELECT team_id, id FROM members WHERE team_id = $1 AND id = $2

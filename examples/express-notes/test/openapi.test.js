@@ -63,6 +63,6 @@ test('what is not valid is refused with a reason', async () => {
   const raw = await fetch(`${app.base}/notes`, {
     method: 'POST', headers: { authorization: `Bearer ${team.token}`, 'content-type': 'application/json' }, body: '{',
   });
-  assert.deepEqual([raw.status, await raw.json()], [400, { status: 400, title: 'The body is not valid JSON' }]);
+  assert.deepEqual([raw.status, await raw.json()], [400, { status: 400, title: 'The request cannot be read' }]);
   assert.equal((await app.call('GET', '/nowhere', { token: team.token })).status, 404);
 });

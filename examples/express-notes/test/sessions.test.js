@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { SignJWT, UnsecuredJWT, decodeJwt } from 'jose';
+import { sql } from '../src/sql.js';
 import { SECRET_KEY, startApp } from './support.js';
 
 let app;
@@ -64,6 +65,23 @@ test('a removed member is out at once, with every credential', async () => {
   // Coming back makes a new member: old tokens stay dead.
   await app.member(team, 'reader', member.email);
   assert.equal((await members(member.token)).status, 401);
+});
+
+test('a removal waits for changes in flight and lets none in behind it', async () => {
+  const member = await app.member(team, 'writer', 'flight@acme.example');
+  const waiting = async (count) => {
+    const query = "SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while ((await app.rows(query)).length < count);
+  };
+  await app.owner.query('BEGIN');
+  await app.owner.query(sql.enterAs, [team.id, member.id]);
+  const removal = app.call('DELETE', `/members/${member.id}`, { token: team.token });
+  await waiting(1);
+  const late = app.call('POST', '/notes', { token: member.token, body: { title: 'late', body: '' } });
+  await waiting(2);
+  await app.owner.query('COMMIT');
+  assert.equal((await removal).status, 204);
+  assert.equal((await late).status, 401);
 });
 
 test('of two admins who remove each other one stays', async () => {

@@ -1,0 +1,1 @@
+"""plainshop: a small multi-tenant shop backend."""

@@ -1,0 +1,48 @@
+"""One mail to the SMTP server. After a lost answer nobody knows whether it has it; the Message-ID stays the same."""
+
+import smtplib
+import ssl
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from email.utils import format_datetime
+
+from plainshop.mail import Text
+from plainshop.models import MailJob
+from plainshop.models.base import now
+from plainshop.settings import Settings
+
+
+class Rejected(Exception):  # noqa: N818
+    """The server will not have this mail, now or later (RFC 5321, 4.2.1)."""
+
+
+def message(job: MailJob, text: Text, settings: Settings) -> EmailMessage:
+    mail = EmailMessage(policy=SMTP_POLICY)
+    mail["From"] = settings.mail_from
+    mail["To"] = job.recipient
+    mail["Subject"] = text.subject
+    mail["Date"] = format_datetime(now())
+    mail["Message-ID"] = f"<{job.id}@{settings.mail_from.rpartition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(text.body)
+    return mail
+
+
+def deliver(mail: EmailMessage, recipient: str, settings: Settings) -> None:
+    """Raises Rejected for a permanent refusal of this mail, smtplib.SMTPException or OSError for all else."""
+    try:
+        with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=20) as server:
+            if settings.smtp_starttls:
+                server.starttls(context=ssl.create_default_context())
+            if settings.smtp_username and settings.smtp_password:
+                server.login(settings.smtp_username, settings.smtp_password.get_secret_value())
+            server.send_message(mail, from_addr=settings.mail_from, to_addrs=[recipient])
+    except smtplib.SMTPRecipientsRefused as error:
+        code = error.recipients[recipient][0]
+        if code >= 500:
+            raise Rejected(f"recipient refused: {code}") from error
+        raise
+    except (smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as error:
+        if error.smtp_code >= 500:
+            raise Rejected(f"refused: {error.smtp_code}") from error
+        raise

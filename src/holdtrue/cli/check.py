@@ -1,0 +1,119 @@
+"""``holdtrue check``: runs a check, lets the writers listen to it, and turns the verdict into an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from rich.console import Console
+
+from holdtrue.check.events import CheckDone, Event
+from holdtrue.check.writers import json as json_writer
+from holdtrue.check.writers.text import TextWriter
+from holdtrue.cli.extras import needs_extra
+from holdtrue.contract.errors import HoldtrueError
+from holdtrue.contract.report import Report
+from holdtrue.contract.words import Verdict
+
+EXIT_CODES = {Verdict.HELD: 0, Verdict.BROKEN: 1, Verdict.UNDECIDED: 3}
+
+STDOUT = "-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the command line asks for."""
+
+    directory: Path
+    only: tuple[str, ...]
+    places: tuple[str, ...]
+    case: str | None
+    seed: int | None
+    stages: int | None
+    json: str | None
+    """A file for the JSON report; ``-`` is standard output."""
+    keep: bool
+    python: str | None
+    verbose: bool
+
+
+def run(request: Request) -> int:
+    """Run a check and return the exit code.
+
+    Raises:
+        UsageError: wrong usage or configuration, or the extra is not installed.
+        HoldtrueError: the check could not run.
+        KeyboardInterrupt: it was ended from outside; everything it started has been ended.
+    """
+    try:
+        report = asyncio.run(_check(request))
+    except asyncio.CancelledError:
+        # SIGTERM; on Ctrl-C, asyncio cancels in the same way and then raises this by itself.
+        raise KeyboardInterrupt from None
+    except BrokenPipeError:
+        # Nobody reads any more. The interpreter's last flush must not fail for the same reason.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise HoldtrueError("standard output was closed before the verdict") from None
+    except ExceptionGroup as group:
+        # Stages that ran side by side failed together; one cause says enough.
+        known = group.subgroup(HoldtrueError)
+        if known is None:
+            raise
+        raise _first(known) from group
+    return EXIT_CODES[report.outcome]
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+async def _check(request: Request) -> Report:
+    with needs_extra("check"):
+        from holdtrue.check.run import Options, check
+
+    _end_on_sigterm()
+    options = Options(
+        directory=request.directory,
+        only=request.only,
+        places=request.places,
+        case=request.case,
+        seed=request.seed,
+        stages=request.stages,
+        keep=request.keep,
+        python=request.python,
+    )
+    to_stdout = request.json == STDOUT
+    console = Console(stderr=to_stdout, highlight=False, markup=False, emoji=False)
+    with TextWriter(console, verbose=request.verbose, report=not to_stdout) as text:
+        # Closed here and now, so that a failing writer ends the app's processes as well.
+        async with aclosing(cast("AsyncGenerator[Event, None]", check(options))) as events:
+            report = await _told(events, text)
+    if request.json is not None:
+        json_writer.write(report, sys.stdout if to_stdout else Path(request.json))
+    return report
+
+
+async def _told(events: AsyncIterator[Event], tell: Callable[[Event], None]) -> Report:
+    report: Report | None = None
+    async for event in events:
+        tell(event)
+        if isinstance(event, CheckDone):
+            report = event.report
+    if report is None:
+        raise HoldtrueError("the check ended without a report; nothing was decided")
+    return report
+
+
+def _end_on_sigterm() -> None:
+    """End as on Ctrl-C, so that the app's processes and the scratch database do not outlive the check."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -1,0 +1,243 @@
+"""The command line. What a command needs is imported when it runs, so that ``--help`` answers at once.
+
+Exit codes: 0 held, 1 broken, 2 wrong usage or configuration, 3 undecided or could not run.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from holdtrue import __version__
+from holdtrue.contract.errors import HoldtrueError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COULD_NOT_RUN = 3
+
+_HELP = """Hold an app to its contract by rehearsing production on it, before anything deploys.
+
+\b
+First steps:
+  holdtrue schema document     what a contract document (holdtrue.toml) may say
+  holdtrue check               hold the app in this directory to its document
+  holdtrue explain PAY009      what a guarantee means, wrong and right
+"""
+
+app = typer.Typer(
+    help=_HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    # Plain text: it is read by agents and in logs as often as on a terminal, and costs no import of rich.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+class Published(StrEnum):
+    """What has a published schema."""
+
+    DOCUMENT = "document"
+    REPORT = "report"
+
+
+class _CheckCommand(TyperCommand):
+    """Lets ``--json`` stand alone; typer's options always take a value or never do."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, with_json_target(args))
+
+
+def with_json_target(args: list[str]) -> list[str]:
+    """Write a bare ``--json`` as ``--json=-``: at the end, before an option, or before the app's directory."""
+    end = args.index("--") if "--" in args else len(args)
+    following = [*args, "-"][1:]
+    return [
+        "--json=-" if index < end and arg == "--json" and (after.startswith("-") or Path(after).is_dir()) else arg
+        for index, (arg, after) in enumerate(zip(args, following, strict=True))
+    ]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"holdtrue {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+_CHECK_EPILOG = """\b
+Examples:
+  holdtrue check                                      the app in this directory
+  holdtrue check ../shop --place payments             only what concerns payments
+  holdtrue check --only PAY009,TEN003 --json          two guarantees; the report as JSON on stdout
+  holdtrue check --only PAY009 --case '*twice*' --seed 7 --verbose
+                                                      one proof again, case by case
+
+\b
+Exit codes:
+  0 held   1 broken   2 wrong usage or configuration   3 undecided or could not run
+"""
+
+
+@app.command(cls=_CheckCommand, epilog=_CHECK_EPILOG)
+def check(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The app's directory, with its holdtrue.toml.")
+    ] = Path(),
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="CODE", help="Only this guarantee; repeat it or separate by commas.")
+    ] = None,
+    place: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Only this place: auth, payments, email, audit, tenancy, releases, core. Repeatable.",
+        ),
+    ] = None,
+    case: Annotated[
+        str | None, typer.Option(metavar="GLOB", help="Only cases whose name matches (* and ?), as in a finding.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Repeat a run's random choices; new ones when absent.")
+    ] = None,
+    stages: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="How many copies of the app run side by side.")
+    ] = None,
+    json: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[FILE]",
+            help="Write the report as JSON: to FILE, else to standard output, and progress to standard error.",
+        ),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the scratch copy of the app and its logs.")] = False,
+    python: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Run the app with this interpreter, which has its requirements.")
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Tell every case, and what is not promised.")
+    ] = False,
+) -> None:
+    """Hold an app to its contract document.
+
+    Starts the app as it is in a scratch environment, surrounds it with instruments (a database, a payment provider, a
+    mail server), rehearses what production does, and says which guarantees are kept, broken or not run, with proof.
+    """
+    try:
+        from holdtrue.cli.check import Request, run
+
+        request = Request(
+            directory=directory,
+            only=_listed(only),
+            places=_listed(place),
+            case=case,
+            seed=seed,
+            stages=stages,
+            json=json,
+            keep=keep,
+            python=python,
+            verbose=verbose,
+        )
+        raise typer.Exit(run(request))
+    except KeyboardInterrupt:
+        raise HoldtrueError("interrupted; nothing was decided") from None
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  holdtrue explain PAY009
+  holdtrue explain --list
+"""
+)
+def explain(
+    code: Annotated[
+        str | None, typer.Argument(metavar="CODE", help="A guarantee's code, such as PAY009.", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--list", help="Name all guarantees.")] = False,
+) -> None:
+    """Say what a guarantee means, with wrong and right.
+
+    Tells what production does, why apps break there, what the wrong code looks like and what the right code does.
+    """
+    from holdtrue.cli.explain import one, overview
+
+    if (code is None) != everything:
+        raise UsageError(
+            "give a code, or --list, but not both" if everything else "which guarantee?",
+            do="Write `holdtrue explain PAY009`, or `holdtrue explain --list` for all codes.",
+        )
+    typer.echo(overview() if code is None else one(code), nl=False)
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  holdtrue schema document > holdtrue.schema.json     for an editor that completes holdtrue.toml
+  holdtrue schema report                              what `holdtrue check --json` writes
+"""
+)
+def schema(
+    of: Annotated[Published, typer.Argument(metavar="SCHEMA", help="document or report", show_default=False)],
+) -> None:
+    """Print the JSON Schema of the contract document or of the report."""
+    import json as _json
+
+    from holdtrue.contract.schema import document_schema, report_schema
+
+    chosen = document_schema() if of is Published.DOCUMENT else report_schema()
+    typer.echo(_json.dumps(chosen, indent=2, ensure_ascii=False))
+
+
+def _listed(values: list[str] | None) -> tuple[str, ...]:
+    return tuple(part.strip() for value in values or () for part in value.split(",") if part.strip())
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(_guarded(lambda: app(prog_name="holdtrue")))
+
+
+def _guarded(command: Callable[[], object]) -> int:
+    """Turn what goes wrong into words and an exit code. Nothing unexpected may look like a verdict."""
+    try:
+        command()
+    except HoldtrueError as error:
+        typer.echo(f"holdtrue: {error}" if not _is_located(error) else str(error), err=True)
+        return error.exit_code
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else COULD_NOT_RUN
+    except Exception as error:  # noqa: BLE001 - the outermost edge: Python would exit with 1, which means broken
+        traceback.print_exc()
+        typer.echo(
+            f"holdtrue: a fault of holdtrue itself ({type(error).__name__}); nothing was decided.\n"
+            "  Please report it with the lines above.",
+            err=True,
+        )
+        return COULD_NOT_RUN
+    return 0
+
+
+def _is_located(error: HoldtrueError) -> bool:
+    """Whether the text is a list of places in files, which editors and agents parse from the first column."""
+    return hasattr(error, "problems")
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,7 @@ class Authority:
 
     The root's private key never leaves memory. Only `ca_file` (the public root, PEM) is written; an app trusts
     it through `SSL_CERT_FILE`, `REQUESTS_CA_BUNDLE` or `NODE_EXTRA_CA_CERTS`. The certificates are valid from
-    2000 to 2038, so that moving the app's clock does not invalidate them.
+    2000 to 3000, so that moving the app's clock does not invalidate them.
     """
 
     def __init__(self, directory: Path) -> None:

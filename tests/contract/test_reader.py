@@ -213,7 +213,6 @@ def test_a_number_where_a_text_belongs_is_to_be_quoted(desk: Desk) -> None:
         ('json = { token = "{invite}"', 'json = { "{admin_token}" = "x"', "`{admin_token}`", "comes later"),
         ('note = "{canary}"', 'note = "{canry}"', "nothing fills `{canry}`", "`canary`"),
         ('sku = "x-{unique}"', 'sku = "{ x }"', "a stray `{`", "literal brace"),
-        ('DELETE /members/{shop_id}"', 'DELETE /members/{shop_id:int}"', "`{shop_id:int}`", "write `{shop_id}`"),
         ('to = "new-{unique}@example.test"', 'to = "{who}"', "nothing fills `{who}`", "capture it"),
         ('"{python} -m shop.admin', '"{pyton} -m shop.admin', "`{pyton}`", "`python`"),
         ('--password {password}"', '--shop {tenant}"', "nothing fills `{tenant}`", "belongs to no tenant"),
@@ -323,6 +322,13 @@ def test_an_expired_waiver_is_not_applied_and_noted(desk: Desk) -> None:
 def test_a_waiver_holds_on_its_last_day(desk: Desk) -> None:
     loaded = desk.read(SHOP.replace("2020-01-01", "2026-01-01"))
     assert loaded.notes == ()
+
+
+def test_what_is_empty_or_too_short_is_told_how_long_it_must_be(desk: Desk) -> None:
+    empty = desk.changed('events = ["checkout.session.completed"]', "events = []")
+    assert (empty.message, empty.hint) == ("is empty", "give at least one entry")
+    name = desk.changed('name = "Plain shop"', 'name = " "')
+    assert (name.message, name.hint) == ('is " ", which is too short', "write at least 1 character")
 
 
 def test_a_waiver_of_unknown_shape_is_an_error(desk: Desk) -> None:

@@ -23,11 +23,17 @@ def test_only_the_filled_value_is_quoted() -> None:
     assert render("/files/{name}", {"name": "a b/c"}, quote=lambda text: quote(text, safe="")) == "/files/a%20b%2Fc"
 
 
-def test_a_placeholder_with_an_argument_is_looked_up_as_a_whole() -> None:
+def test_a_secret_is_looked_up_as_a_whole() -> None:
     assert names("{secret:SESSION_KEY}{secret:SESSION_KEY}{port}") == ("secret:SESSION_KEY", "port")
     assert render("{secret:A}", {"secret:A": "x", "secret": "wrong"}) == "x"
     with pytest.raises(TemplateError):
         render("{secret:A}", {"secret": "wrong"})
+
+
+def test_the_convertor_of_a_path_parameter_is_left_out() -> None:
+    assert names("/files/{path:path}/{id:int}") == ("path", "id")
+    assert render("/orders/{id:int}", {"id": 7}) == "/orders/7"
+    assert render_json("{id:int}", {"id": 7}) == 7
 
 
 def test_an_unknown_name_is_named_with_the_one_that_was_meant() -> None:

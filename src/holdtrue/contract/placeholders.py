@@ -79,8 +79,6 @@ class Placeholders:
                 self.add(pointer, f"nothing fills `{{{name}}}` here", *self._unfilled(name, known))
 
     def _unfilled(self, name: str, known: set[str]) -> tuple[str, ...]:
-        if name.partition(":")[0] in known:
-            return (f"write `{{{name.partition(':')[0]}}}`",)
         if name in OF_TENANT:
             return ('a principal of the whole app (`per = "app"`) belongs to no tenant',)
         if name == "unique":

@@ -200,6 +200,11 @@ def _words(detail: _Detail, wanted: str) -> tuple[str, str]:
             return f"{seen} is not allowed", "\n".join(filter(None, [hint, f"allowed: {', '.join(allowed)}"]))
         case "string_pattern_mismatch":
             return _pattern(detail, seen)
+        case "string_too_short":
+            least = context.get("min_length")
+            return f"is {seen}, which is too short", f"write at least {least} character{'s' if least != 1 else ''}"
+        case "too_short":
+            return "is empty", "give at least one entry"
         case "value_error":
             return str(context.get("error", error["msg"])), ""
         case kind if kind.endswith(("_type", "_parsing")):

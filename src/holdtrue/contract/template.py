@@ -1,4 +1,7 @@
-"""Placeholders in a document's texts: ``{name}`` and ``{name:ARG}``; ``{{`` and ``}}`` are literal braces.
+"""Placeholders in a document's texts: ``{name}``, ``{secret:NAME}``, ``{id:int}``.
+
+``{{`` and ``}}`` are literal braces. A secret is looked up as a whole, ``secret:NAME``. Any other argument is what route
+templates call a convertor; it does not matter to whoever fills the path.
 
 There is no expression language on purpose: what a rehearsal sends must be readable in the document as it stands.
 """
@@ -34,7 +37,7 @@ def closest(wrong: str, choices: Iterable[str]) -> str | None:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Return the placeholders of ``text`` in their order, each once; ``{secret:KEY}`` is named ``secret:KEY``.
+    """Return the variables that ``text`` needs in their order, each once; ``{secret:KEY}`` needs ``secret:KEY``.
 
     Raises:
         TemplateError: the text has a stray brace.
@@ -43,7 +46,7 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def json_names(value: Any) -> tuple[str, ...]:
-    """Return the placeholders of every string and key in a JSON value, each once.
+    """Return the variables that are needed by every string and key of a JSON value, each once.
 
     Raises:
         TemplateError: one of the texts has a stray brace.
@@ -55,8 +58,7 @@ def render(text: str, variables: Mapping[str, Any], *, quote: Callable[[str], st
     """Fill the placeholders of ``text``.
 
     ``quote`` is applied to each filled value, not to the text around it: percent-encoding in paths, shell quoting in
-    commands. A placeholder with an argument is looked up as a whole (``secret:KEY``). A variable that is no string is
-    written as JSON writes it.
+    commands. A variable that is no string is written as JSON writes it.
 
     Raises:
         TemplateError: a stray brace, or a name that is not among the variables.
@@ -81,7 +83,7 @@ def render_json(value: Any, variables: Mapping[str, Any]) -> Any:
     if isinstance(value, str):
         whole = _TOKEN.fullmatch(value)
         if whole and whole["name"]:
-            return _lookup(whole["name"], value, variables)
+            return _lookup(_variable(whole["name"]), value, variables)
         return render(value, variables)
     if isinstance(value, Mapping):
         return {render(str(key), variables): render_json(item, variables) for key, item in value.items()}
@@ -98,7 +100,7 @@ def _pieces(text: str) -> Iterator[tuple[str, str | None]]:
         literal.append(text[end : token.start()])
         end = token.end()
         if token["name"]:
-            yield "".join(literal), token["name"]
+            yield "".join(literal), _variable(token["name"])
             literal = []
         elif token[0] in ("{{", "}}"):
             literal.append(token[0][0])
@@ -109,6 +111,11 @@ def _pieces(text: str) -> Iterator[tuple[str, str | None]]:
                 do=f"write `{token[0] * 2}` for a literal brace",
             )
     yield "".join(literal) + text[end:], None
+
+
+def _variable(placeholder: str) -> str:
+    name = placeholder.partition(":")[0]
+    return placeholder if name == "secret" else name
 
 
 def _lookup(name: str, text: str, variables: Mapping[str, Any]) -> Any:

@@ -1,7 +1,7 @@
 """Placeholders in a document's texts: ``{name}``, ``{secret:NAME}``, ``{id:int}``.
 
-``{{`` and ``}}`` are literal braces. A secret is looked up as a whole, ``secret:NAME``. Any other argument is what route
-templates call a convertor; it does not matter to whoever fills the path.
+``{{`` and ``}}`` are literal braces. A secret is looked up as a whole, ``secret:NAME``. Any other argument is what
+route templates call a convertor; it does not matter to whoever fills the path.
 
 There is no expression language on purpose: what a rehearsal sends must be readable in the document as it stands.
 """

@@ -1,9 +1,12 @@
 """The database instrument: a real PostgreSQL, clones of the app's database, and what a scenario changed in it."""
 
+from holdtrue.stage.database.ageing import Unaged, age
 from holdtrue.stage.database.catalog import Catalog, Column, ForeignKey, Table, catalog_of
 from holdtrue.stage.database.cluster import Cluster
 from holdtrue.stage.database.databases import ClonePool, Databases
+from holdtrue.stage.database.dump import SchemaDump, schema_difference, schema_dump
 from holdtrue.stage.database.errors import DatabaseError
+from holdtrue.stage.database.prepare import Prepared, PrepareFailure, prepare
 from holdtrue.stage.database.rows import Changes, Difference, Snapshot, Update, difference, snapshot
 
 __all__ = [
@@ -16,10 +19,18 @@ __all__ = [
     "Databases",
     "Difference",
     "ForeignKey",
+    "PrepareFailure",
+    "Prepared",
+    "SchemaDump",
     "Snapshot",
     "Table",
+    "Unaged",
     "Update",
+    "age",
     "catalog_of",
     "difference",
+    "prepare",
+    "schema_difference",
+    "schema_dump",
     "snapshot",
 ]

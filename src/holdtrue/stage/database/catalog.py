@@ -28,9 +28,11 @@ SELECT json_build_object(
                    ORDER BY g.privilege_type)
                FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) g),
     'columns', (SELECT json_agg(json_build_object(
-                    'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'nullable', NOT a.attnotnull,
+                    'name', a.attname, 'nullable', NOT a.attnotnull,
                     'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
                     'identity', a.attidentity <> '', 'generated', a.attgenerated <> '',
+                    'type', CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod)
+                                 ELSE format_type(a.atttypid, a.atttypmod) END,
                     'category', t.typcategory) ORDER BY a.attnum)
                 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
                 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -72,7 +74,7 @@ _ON_DELETE = {"a": "no action", "r": "restrict", "c": "cascade", "n": "set null"
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column, with the type in PostgreSQL's words (`timestamp with time zone`)."""
+    """One column; its type is in PostgreSQL's words (`timestamp with time zone`), a domain's is what it is made of."""
 
     name: str
     type: str

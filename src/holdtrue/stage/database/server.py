@@ -1,4 +1,4 @@
-"""A private PostgreSQL server process, tuned for data that is thrown away, and supervised so that it never outlives us."""
+"""A private PostgreSQL server process, tuned for data that is thrown away, supervised so that it never outlives us."""
 
 import asyncio
 import json

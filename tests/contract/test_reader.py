@@ -117,7 +117,7 @@ def test_windows_line_ends_and_a_byte_order_mark_are_read(desk: Desk) -> None:
 def test_all_problems_of_shape_are_reported_at_once_in_the_order_of_the_file(desk: Desk) -> None:
     text = (
         '[app]\nnam = "x"\n[process]\nstart = 5\nready_seconds = 0\n[principals.owner]\nper = "tenants"\n'
-        '[routes."get /x"]\npublic = "y"\n[[mail.hello.steps]]\nfoo = 1\n'
+        '[routes."get /x"]\npublic = "y"\n[[resources.order.steps]]\nfoo = 1\n'
     )
     problems = desk.problems(text)
     assert [(problem.position.line, problem.message.split(",")[0]) for problem in problems] == [
@@ -214,6 +214,7 @@ def test_a_number_where_a_text_belongs_is_to_be_quoted(desk: Desk) -> None:
         ('note = "{canary}"', 'note = "{canry}"', "nothing fills `{canry}`", "`canary`"),
         ('sku = "x-{unique}"', 'sku = "{ x }"', "a stray `{`", "literal brace"),
         ('to = "new-{unique}@example.test"', 'to = "{who}"', "nothing fills `{who}`", "capture it"),
+        ('"new-{unique}@example.test" } }', '"{who}" } }', "nothing fills `{who}`", "capture it"),
         ('"{python} -m shop.admin', '"{pyton} -m shop.admin', "`{pyton}`", "`python`"),
         ('--password {password}"', '--shop {tenant}"', "nothing fills `{tenant}`", "belongs to no tenant"),
         # Path parameters.

@@ -253,8 +253,10 @@ class Mail(Model):
     """A mail that must arrive, and what causes it."""
 
     to: str
-    steps: Annotated[list[Step], Field(min_length=1)]
-    """The last one causes the mail. ``{unique}`` is new at every use."""
+    before: list[Step] = []
+    """What must have happened before; ``{unique}`` is new at every use."""
+    cause: Request
+    """The request that owes the mail."""
 
 
 class Audit(Model):

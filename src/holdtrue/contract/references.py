@@ -52,7 +52,8 @@ class _References:
         self._tenancy()
         self._webhooks()
         for name, mail in self._document.mail.items():
-            found = self._scopes.steps(mail.steps, ("mail", name, "steps"), self._scopes.everything)
+            found = self._scopes.steps(mail.before, ("mail", name, "before"), self._scopes.everything)
+            self._scopes.step(mail.cause, ("mail", name, "cause"), self._scopes.everything | found)
             self._texts.filled([mail.to], ("mail", name, "to"), self._scopes.everything | found)
         self._audit()
 

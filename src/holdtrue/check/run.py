@@ -1,0 +1,165 @@
+"""Runs a check: reads the document, sets the stage, proves the chosen guarantees side by side, writes the report."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from holdtrue.check.events import CheckDone, CheckStarted, Event, GuaranteeDone, GuaranteeStarted, StageProgress
+from holdtrue.check.keep import RunDirectory
+from holdtrue.check.prove import Order, prove
+from holdtrue.check.select import select
+from holdtrue.contract.document import Document
+from holdtrue.contract.reader import Loaded, read
+from holdtrue.contract.report import Coverage, Reached, Report, Result, Summary
+from holdtrue.contract.words import Outcome, verdict
+from holdtrue.guarantees.base import Guarantee
+from holdtrue.stage import Setting, Stage
+
+MOST_STAGES = 2
+"""Stages that run side by side unless asked otherwise: the proofs wait for the app more than they compute."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a check is asked to do."""
+
+    directory: Path
+    only: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    case: str | None = None
+    seed: int | None = None
+    stages: int | None = None
+    keep: bool = False
+    """Keep the scratch directory with the app's copy and logs."""
+    python: str | None = None
+    """An interpreter to run the app with, instead of the document's."""
+
+
+async def check(options: Options) -> AsyncIterator[Event]:
+    """Hold the app in ``options.directory`` to its document, and say what happens meanwhile.
+
+    Raises:
+        UsageError: the document or the options are wrong; nothing was started.
+        HoldtrueError: the stage could not be set.
+    """
+    events: asyncio.Queue[Event | None] = asyncio.Queue()
+    task = asyncio.create_task(_check(options, events.put_nowait))
+    task.add_done_callback(lambda _: events.put_nowait(None))
+    try:
+        while (event := await events.get()) is not None:
+            yield event
+        await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _check(options: Options, tell: Callable[[Event], None]) -> None:
+    started = time.monotonic()
+    loaded = read(options.directory)
+    chosen = select(options.only, options.places)
+    seed = options.seed if options.seed is not None else secrets.randbelow(2**31)
+    tell(
+        CheckStarted(
+            app=loaded.document.app.name,
+            directory=options.directory,
+            seed=seed,
+            codes=tuple(guarantee.code for guarantee in chosen),
+        )
+    )
+    kept = RunDirectory.create(loaded.path.parent)
+    async with AsyncExitStack() as stack:
+        setting = await stack.enter_async_context(
+            Setting.prepare(
+                loaded.document,
+                loaded.path.parent,
+                seed=seed,
+                logs=kept.logs,
+                keep=options.keep,
+                python=options.python,
+                tell=lambda doing: tell(StageProgress(doing=doing)),
+            )
+        )
+        results = await _prove_all(options, loaded, chosen, setting, kept, tell)
+        report = _report(loaded.document, setting, results, seed=seed, seconds=time.monotonic() - started)
+    kept.write(report)
+    tell(CheckDone(report=report, directory=kept.path))
+
+
+async def _prove_all(
+    options: Options,
+    loaded: Loaded,
+    chosen: list[Guarantee],
+    setting: Setting,
+    kept: RunDirectory,
+    tell: Callable[[Event], None],
+) -> list[Result]:
+    """Let each stage take the heaviest guarantee that is left, until none is."""
+    order = Order(
+        directory=options.directory,
+        evidence=kept.evidence,
+        seed=setting.seed,
+        case=options.case,
+        locate=lambda clause: str(loaded.locate(clause)),
+    )
+    promised = [guarantee for guarantee in chosen if guarantee.subjects(loaded.document)]
+    waiting = sorted(promised, key=lambda guarantee: -guarantee.weight)
+    results: dict[str, Result] = {}
+
+    async def work(stage: Stage) -> None:
+        while waiting:
+            guarantee = waiting.pop(0)
+            tell(GuaranteeStarted(code=guarantee.code, title=guarantee.title, lane=stage.lane))
+            results[guarantee.code] = await prove(guarantee, stage, order, tell)
+            tell(GuaranteeDone(result=results[guarantee.code]))
+
+    lanes = min(options.stages or min(MOST_STAGES, os.cpu_count() or 1), max(1, len(promised)))
+    async with setting.stages(lanes) as stages, asyncio.TaskGroup() as group:
+        for stage in stages:
+            group.create_task(stage.work(work))
+    for guarantee in chosen:
+        if guarantee not in promised:
+            results[guarantee.code] = await prove(guarantee, stages[0], order, tell)
+    return [_waived(results[guarantee.code], loaded.document) for guarantee in chosen]
+
+
+def _waived(result: Result, document: Document) -> Result:
+    """Apply an unexpired waiver to what is broken or not run; the findings stay in the report."""
+    if result.outcome not in (Outcome.BROKEN, Outcome.NOT_RUN):
+        return result
+    today = date.today()
+    for waiver in document.waivers:
+        if waiver.code == result.code and waiver.until >= today:
+            reason = f"waived by {waiver.owner} until {waiver.until}: {waiver.reason}"
+            return result.model_copy(update={"outcome": Outcome.WAIVED, "reason": reason})
+    return result
+
+
+def _report(document: Document, setting: Setting, results: list[Result], *, seed: int, seconds: float) -> Report:
+    out_of_scope = {
+        key: route.out_of_scope for key, route in document.routes.items() if route.out_of_scope is not None
+    } | document.tables_out_of_scope
+    return Report(
+        app=document.app.name,
+        outcome=verdict([result.outcome for result in results]),
+        summary=Summary(**Counter(str(result.outcome) for result in results)),
+        coverage=Coverage(
+            routes=Reached(total=len(document.routes), reached=len(setting.reached & set(document.routes))),
+            out_of_scope=out_of_scope,
+        ),
+        results=results,
+        noise=sorted(setting.noise),
+        unmodelled=sorted(setting.unmodelled),
+        egress=sorted(setting.egress),
+        seed=seed,
+        seconds=round(seconds, 2),
+    )

@@ -1,0 +1,131 @@
+"""Change that leaves no audit event.
+
+What production does
+--------------------
+Somebody asks who changed a price, removed a colleague, refunded an order. The answer is in the audit log, or nowhere.
+
+Why apps break here
+-------------------
+The event is written by hand beside each change, or by an ORM hook that bulk statements never trigger. The call that was
+forgotten, and the `UPDATE ... WHERE` that goes past the ORM, leave nothing behind.
+
+Wrong
+-----
+    @event.listens_for(Product, "after_update")
+    def audit(mapper, connection, product): ...
+
+    db.execute(update(Product).values(price_cents=Product.price_cents * 2))
+
+Right
+-----
+    with changes(db, actor, "products.repriced") as change:
+        db.execute(update(Product).where(Product.shop_id == actor.shop_id).values(...))
+        change.detail(percent=percent)
+
+One place writes change and event, in one transaction; a trigger that refuses a commit without an event proves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+from holdtrue.contract.document import Audit, Document
+from holdtrue.contract.words import Severity
+from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
+from holdtrue.guarantees.payments.journeys import journeys
+from holdtrue.stage import Seen, Stage
+from holdtrue.stage.play import HOME, call, deliver_well, make_ready, purchase, sender_of, twin
+from holdtrue.stage.steps import StepFailedError
+from holdtrue.stage.tables import listed, qualified_all
+
+CHANGING = ("POST", "PUT", "PATCH", "DELETE")
+
+
+def covered(document: Document) -> set[str]:
+    """The tables whose every change must leave an event."""
+    if document.audit is None:
+        return set()
+    tables = document.audit.covers or (document.tenancy.tables if document.tenancy else {})
+    left_out = qualified_all([*document.audit.tables, *document.audit.except_])
+    return set(qualified_all(tables) - left_out)
+
+
+async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
+    """Each changing route, and each purchase: what it changes must leave an event."""
+    for key, route in stage.document.routes.items():
+        if not key.startswith(CHANGING) or route.signature is not None or route.out_of_scope is not None:
+            continue
+        await stage.fresh()
+        try:
+            await twin(stage, key)
+        except StepFailedError as error:
+            yield Untried(subject=key, reason=str(error))
+            continue
+        yield Case(name=key, play=partial(_route, stage, key), cause=key)
+    for webhook, journey in journeys(stage.document):
+        yield Case(
+            name=f"{webhook}.{journey}",
+            play=partial(_journey, stage, webhook, journey),
+            cause=f"{webhook}.{journey}",
+        )
+
+
+async def _route(stage: Stage, key: str) -> Harm | None:
+    await stage.fresh()
+    ready = await make_ready(stage, key)
+    async with stage.watch(rest=False) as seen:
+        answer = await call(stage, ready, sender=sender_of(stage, ready))
+    return await _judge(stage, seen, key, f"{key} was answered {answer.describe()}")
+
+
+async def _journey(stage: Stage, webhook: str, journey: str) -> Harm | None:
+    await stage.reset()
+    events = await purchase(stage, webhook, journey, HOME, {})
+    async with stage.watch() as seen:
+        for event in events:
+            await deliver_well(stage, webhook, event)
+    types = ", ".join(event.type for event in events)
+    return await _judge(stage, seen, stage.document.webhooks[webhook].route, f"{types} was delivered")
+
+
+async def _judge(stage: Stage, seen: Seen, where: str, what: str) -> Harm | None:
+    audit = stage.document.audit
+    if audit is None or not seen.rows:
+        return None
+    changed = {table: seen.rows.tables[table] for table in covered(stage.document) if table in seen.rows.tables}
+    if not changed or _events(seen, audit):
+        return None
+    # An event that is written behind the answer is late (another guarantee), but it is there.
+    async with stage.watch() as later:
+        pass
+    if _events(later, audit):
+        return None
+    rows = sum(len(each.inserted) + len(each.updated) + len(each.deleted) for each in changed.values())
+    return Harm(
+        seen=f"{what} and changed {rows} row{'s' if rows > 1 else ''} in {listed(changed)}; no event was written to "
+        f"{', '.join(audit.tables)}.",
+        where=where,
+        clause=("audit", "covers") if audit.covers else ("audit", "tables"),
+    )
+
+
+def _events(seen: Seen, audit: Audit) -> bool:
+    """Whether an event was added."""
+    tables = seen.rows.tables if seen.rows else {}
+    return any(tables[table].inserted for table in qualified_all(audit.tables) if table in tables)
+
+
+GUARANTEE = Guarantee(
+    doc=__doc__,
+    code="AUD001",
+    catalogue="M1",
+    severity=Severity.MEDIUM,
+    promise="Every change of a covered table leaves an audit event.",
+    why="When money or access went wrong, nobody can say who did it; auditors and customers leave over that.",
+    do="Write change and event through one place, in one transaction; bulk statements, too.",
+    do_not="Do not list the table under `audit.except` to silence this, unless it truly holds no decisions of people.",
+    subjects=lambda document: sorted(covered(document)),
+    rehearse=rehearse,
+    weight=4,
+)

@@ -1,0 +1,94 @@
+"""What a guarantee is made of: a promise, its proof, and the words that explain both (DESIGN §3)."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from holdtrue.contract.document import Document
+from holdtrue.contract.words import Place, Severity
+from holdtrue.stage import Stage
+
+HEADINGS = ("What production does", "Why apps break here", "Wrong", "Right")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Harm:
+    """What a case saw that must not happen."""
+
+    seen: str
+    """One or two sentences a founder understands: what was done, and what the app did."""
+    where: str
+    """Route, table, revision or journey."""
+    clause: tuple[str, ...] = ()
+    """The path of the promise in the document, such as ``("routes", "GET /orders", "permission")``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One thing that is tried. Playing it again must be possible at any time: it resets the stage itself."""
+
+    name: str
+    play: Callable[[], Awaitable[Harm | None]]
+    cause: str
+    """Cases with the same cause make one finding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Untried:
+    """A subject whose positive twin failed, so that a refusal would prove nothing."""
+
+    subject: str
+    reason: str
+
+
+Rehearsal = Callable[[Stage], AsyncIterator[Case | Untried]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guarantee:
+    """One promise and its proof. Everything a person reads of it derives from here."""
+
+    doc: str | None
+    """The module's docstring: the title, then the four headings."""
+    code: str
+    catalogue: str
+    """The item of the fault catalogue it answers, such as ``P11``."""
+    severity: Severity
+    promise: str
+    why: str
+    """Why breaking it costs money or trust."""
+    do: str
+    do_not: str
+    """The tempting wrong fix."""
+    subjects: Callable[[Document], Sequence[str]]
+    """What in the document makes the app promise this; empty means not promised."""
+    rehearse: Rehearsal
+    weight: int = 1
+    """How long the proof takes compared to others; the heavy ones start first."""
+
+    @property
+    def place(self) -> Place:
+        """Where it belongs, by its code's letters."""
+        letters = re.sub(r"\d", "", self.code)
+        return next(place for place in Place if place.prefix == letters)
+
+    @property
+    def title(self) -> str:
+        """The bad pattern's name: the docstring's first line."""
+        return inspect.cleandoc(self.doc or "").splitlines()[0].rstrip(".")
+
+    @property
+    def sections(self) -> dict[str, str]:
+        """Heading → text of the docstring."""
+        lines = inspect.cleandoc(self.doc or "").splitlines()
+        sections: dict[str, list[str]] = {}
+        current: list[str] = []
+        for line in lines[1:]:
+            if line in HEADINGS:
+                current = sections.setdefault(line, [])
+            elif not re.fullmatch(r"-{3,}", line):
+                current.append(line)
+        return {heading: "\n".join(text).strip() for heading, text in sections.items()}

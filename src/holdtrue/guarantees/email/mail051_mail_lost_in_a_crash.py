@@ -1,0 +1,102 @@
+"""Mail lost when the process dies after the answer.
+
+What production does
+--------------------
+Processes die all the time: deploys, memory limits, a node that goes away. Often in the second after an answer was sent.
+
+Why apps break here
+-------------------
+The mail is handed to a background task in memory. The answer says "done", the process dies, and nothing anywhere
+remembers that a mail was owed.
+
+Wrong
+-----
+    tasks.add_task(send_receipt, user, payment)
+    return {"received": True}
+
+Right
+-----
+    db.add(Outbox(...))  # with the payment, in one transaction
+    db.commit()
+    return {"received": True}
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+
+from holdtrue.contract.words import Severity
+from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
+from holdtrue.guarantees.email.rounds import arrives, cause, mails, prepare
+from holdtrue.stage import Stage
+from holdtrue.stage.crew import FIRST, WORKER
+from holdtrue.stage.steps import StepFailedError, meets
+
+PATIENCE = 3.0
+"""Seconds an answer may take while the provider hesitates; an app that waits for its provider answers afterwards."""
+
+
+async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
+    """Each mail: its cause is answered while the provider hesitates, then every process of the app dies at once."""
+    for name in mails(stage.document):
+        try:
+            variables, to = await prepare(stage, name)
+            before = len(stage.mail.mails)
+            await cause(stage, name, variables)
+            if await arrives(stage, to, after=before) is None:
+                raise StepFailedError(f"no mail came to {to} although nothing was wrong", where=name)
+        except StepFailedError as error:
+            yield Untried(subject=f"mail.{name}", reason=str(error))
+            continue
+        yield Case(name=f"{name}: killed after the answer", play=partial(_play, stage, name), cause="crash")
+
+
+async def _play(stage: Stage, name: str) -> Harm | None:
+    variables, to = await prepare(stage, name)
+    before = len(stage.mail.mails)
+    hesitating = stage.mail.hold_banner()
+    asked = asyncio.create_task(cause(stage, name, variables))
+    try:
+        await asyncio.wait({asked}, timeout=PATIENCE)
+        if not asked.done():
+            # It waits for the provider before it answers: nothing is owed after the answer.
+            hesitating.lift()
+            await asked
+            return None if stage.mail.find(to=to, after=before) else _harm(stage, name, "its answer")
+        answer = await asked
+        await stage.kill()
+    finally:
+        hesitating.lift()
+    await stage.revive(FIRST, *([WORKER] if stage.crew.has_worker else []))
+    if not meets(stage.document.mail[name].cause.expect, answer):
+        raise StepFailedError(f"its cause was answered {answer.describe()}", where=f"mail.{name}")
+    if await arrives(stage, to, after=before) is not None:
+        return None
+    return _harm(stage, name, answer.describe())
+
+
+def _harm(stage: Stage, name: str, answered: str) -> Harm:
+    request = stage.document.mail[name].cause.request
+    return Harm(
+        seen=f"{request} was answered {answered}; then every process was killed and started again. The mail {name!r} "
+        "never came, though a day was let pass.",
+        where=f"mail.{name}",
+        clause=("mail", name),
+    )
+
+
+GUARANTEE = Guarantee(
+    doc=__doc__,
+    code="MAIL051",
+    catalogue="P51",
+    severity=Severity.HIGH,
+    promise="A mail that an answered request owes arrives, even if every process dies right after the answer.",
+    why="Each deploy silently swallows receipts, invitations and reset links.",
+    do="Write the mail into an outbox table in the transaction that causes it.",
+    do_not="Do not wait for background tasks at shutdown: a killed process gets no shutdown.",
+    subjects=mails,
+    rehearse=rehearse,
+    weight=6,
+)

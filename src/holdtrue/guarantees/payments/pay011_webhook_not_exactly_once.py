@@ -1,0 +1,225 @@
+"""Webhook applied twice or never after a crash.
+
+What production does
+--------------------
+A process dies in the middle of a webhook: a deploy, a lost database connection, a memory limit. The provider saw no 2xx
+and sends the event again, perhaps to another process. It happens at every statement, sooner or later.
+
+Why apps break here
+-------------------
+The event's id is recorded and committed before the work: the crash comes between, and the redelivery is taken for a
+duplicate. Or the work is committed in pieces: a redelivery does the first pieces twice. Or the failure is caught and
+answered with 200, so that nothing is ever sent again.
+
+Wrong
+-----
+    db.add(ProcessedEvent(id=event["id"]))
+    db.commit()
+    fulfil(event)
+    db.commit()
+
+Right
+-----
+    db.execute(insert(ProcessedEvent).values(id=event["id"]).on_conflict_do_nothing())
+    fulfil(event, db)
+    db.commit()  # the mark, the effect, its audit event and the receipt's outbox row: all or nothing
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+
+from holdtrue.contract.words import Severity
+from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
+from holdtrue.guarantees.payments.journeys import journeys
+from holdtrue.stage import Stage
+from holdtrue.stage.client import Answer
+from holdtrue.stage.crew import FIRST, SECOND, WORKER
+from holdtrue.stage.payments import Event
+from holdtrue.stage.play import HOME, deliver, deliver_well, purchase
+from holdtrue.stage.relation import Relation
+from holdtrue.stage.steps import StepFailedError
+from holdtrue.stage.wire import Point, Statement
+
+REDELIVERIES = 3
+"""Stripe redelivers for days; three times tell."""
+LEASE = 3_600.0
+"""Seconds that pass before a verdict: the lease of a dead worker may have to run out first."""
+PATIENCE = 10.0
+"""Seconds until a point is reached; a worker may poll slowly."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crash:
+    """Where and how it crashes while one event of a journey is processed."""
+
+    webhook: str
+    journey: str
+    index: int
+    point: Point
+    statement: Statement
+    how: str
+    """``cut before``, ``cut after``: the database connection; ``kill before``: the process."""
+
+    @property
+    def name(self) -> str:
+        """Stable over runs: the statement's shape, not a bare count."""
+        shape = " ".join(self.statement.shape.split())
+        words = shape if len(shape) <= 60 else f"{shape[:57]}..."
+        again = f" #{self.point.ordinal + 1}" if self.point.ordinal else ""
+        return f"{self.webhook}.{self.journey} event {self.index + 1}: {self.how} {self.point.process} `{words}`{again}"
+
+
+async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
+    """Crash at every statement of every event's processing, redeliver, and compare with an undisturbed delivery."""
+    for webhook, journey in journeys(stage.document):
+        relation = Relation(stage, partial(_undisturbed, stage, webhook, journey))
+        try:
+            differences = await relation.learn()
+            crashes = await _crashes(stage, webhook, journey)
+        except StepFailedError as error:
+            yield Untried(subject=f"{webhook}.{journey}", reason=str(error))
+            continue
+        if differences:
+            reason = "two undisturbed runs differ: " + "; ".join(differences[:3])
+            yield Untried(subject=f"{webhook}.{journey}", reason=reason)
+            continue
+        if not crashes:
+            yield Untried(subject=f"{webhook}.{journey}", reason="the events caused no statement to crash at")
+        if any(crash.how.startswith("kill") for crash in crashes):
+            stage.crew.begin(SECOND)
+        for crash in crashes:
+            yield Case(
+                name=crash.name,
+                play=partial(_play, stage, crash, relation),
+                cause=f"{webhook}.{journey}",
+            )
+
+
+async def _undisturbed(stage: Stage, webhook: str, journey: str) -> None:
+    await stage.reset()
+    for event in await purchase(stage, webhook, journey, HOME, {}):
+        await deliver_well(stage, webhook, event)
+
+
+async def _crashes(stage: Stage, webhook: str, journey: str) -> list[Crash]:
+    """Every point of every event; killing a process is tried where it can matter: before writes and COMMIT."""
+    await stage.reset()
+    crashes = []
+    for index, event in enumerate(await purchase(stage, webhook, journey, HOME, {})):
+        await stage.rest()
+        async with stage.watch() as seen:
+            await deliver_well(stage, webhook, event)
+        if not seen.rows:
+            continue
+        for point, statement in points(seen.statements):
+            at_work = point.process == WORKER
+            hows = [] if at_work else ["cut before"]
+            if statement.kind == "commit" and not at_work:
+                hows.append("cut after")
+            if statement.is_write_point:
+                hows.append("kill before")
+            crashes += [
+                Crash(webhook=webhook, journey=journey, index=index, point=point, statement=statement, how=how)
+                for how in hows
+            ]
+    return crashes
+
+
+def points(statements: list[Statement]) -> list[tuple[Point, Statement]]:
+    """Address each statement worth stopping at by its shape and how often that shape came before it."""
+    counts: dict[tuple[str, str], int] = {}
+    found = []
+    for statement in statements:
+        key = (statement.process, statement.shape)
+        ordinal = counts.get(key, 0)
+        counts[key] = ordinal + 1
+        if statement.is_point:
+            found.append((Point(statement.process, statement.shape, ordinal), statement))
+    return found
+
+
+async def _play(stage: Stage, crash: Crash, relation: Relation) -> Harm | None:
+    await stage.reset()
+    events = await purchase(stage, crash.webhook, crash.journey, HOME, {})
+    for event in events[: crash.index]:
+        await deliver_well(stage, crash.webhook, event)
+    await stage.rest()
+    answered = await _crash(stage, crash, events[crash.index])
+    for event in events[crash.index + 1 :]:
+        await deliver_well(stage, crash.webhook, event, process=_survivor(crash))
+    await stage.rest()
+    # A sender that dies between the provider's acceptance and its own commit cannot know: its mail may come twice.
+    at_least_once = crash.point.process == WORKER
+    differences = (await relation.expected()).differences(await relation.state(), mails_at_least_once=at_least_once)
+    if differences:
+        await stage.age(LEASE)
+        await stage.rest()
+        late = await relation.state()
+        differences = (await relation.expected(LEASE)).differences(late, mails_at_least_once=at_least_once)
+    if not differences:
+        return None
+    return Harm(
+        seen=f"{crash.how} {crash.point.process}'s `{crash.statement.sql[:160]}` while {events[crash.index].type} "
+        f"was processed: {answered}. The outcome differs from one undisturbed delivery: {'; '.join(differences[:4])}.",
+        where=stage.document.webhooks[crash.webhook].route,
+        clause=("webhooks", crash.webhook, "journeys", crash.journey),
+    )
+
+
+async def _crash(stage: Stage, crash: Crash, event: Event) -> str:
+    """Deliver, crash, and redeliver as long as the provider sees no 2xx; say how it went."""
+    if crash.how == "kill before":
+        answers = [await _kill(stage, crash, event)]
+    else:
+        arm = stage.wire.cut(crash.point, when="before" if crash.how == "cut before" else "after")
+        try:
+            delivery = stage.payments.webhooks.delivery(event)
+            answers = [await deliver(stage, crash.webhook, delivery, note=f"{crash.how} `{crash.point.shape}`")]
+        finally:
+            arm.disarm()
+    for _ in range(REDELIVERIES):
+        if answers[-1].admitted:
+            break
+        delivery = stage.payments.webhooks.delivery(event)
+        answers.append(await deliver(stage, crash.webhook, delivery, process=_survivor(crash), note="redelivered"))
+    return "answered " + ", then ".join(answer.describe() for answer in answers)
+
+
+async def _kill(stage: Stage, crash: Crash, event: Event) -> Answer:
+    """Hold the process before the point and SIGKILL it there."""
+    victim = crash.point.process
+    with stage.wire.hold(crash.point) as hold:
+        delivery = stage.payments.webhooks.delivery(event)
+        delivered = asyncio.create_task(deliver(stage, crash.webhook, delivery, note=f"{victim} is killed"))
+        reached = asyncio.create_task(hold.reached())
+        waits = {reached} if victim == WORKER else {reached, delivered}
+        await asyncio.wait(waits, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        reached.cancel()
+        if hold.is_reached:
+            await stage.kill(victim)
+    stage.crew.begin(victim)
+    return await delivered
+
+
+def _survivor(crash: Crash) -> str:
+    """The process that goes on: the provider's redelivery reaches another one than the one that died."""
+    return SECOND if crash.how == "kill before" and crash.point.process == FIRST else FIRST
+
+
+GUARANTEE = Guarantee(
+    doc=__doc__,
+    code="PAY011",
+    catalogue="P11",
+    severity=Severity.CRITICAL,
+    promise="An event that is delivered until its 2xx takes effect exactly once, wherever a process dies.",
+    why="Customers pay and get nothing, or get twice what they paid for; both are found by the customer.",
+    do="Write the event's id, its effect and whatever follows in one transaction, and answer 2xx after its commit.",
+    do_not="Do not answer 200 to make the provider stop: the redelivery is what saves the payment.",
+    subjects=lambda document: list(document.webhooks),
+    rehearse=rehearse,
+    weight=20,
+)

@@ -1,0 +1,95 @@
+"""Migration whose way down does not undo it.
+
+What production does
+--------------------
+A release goes wrong, and somebody runs the way down, at night, for the first time.
+
+Why apps break here
+-------------------
+`downgrade` is `pass`, or was written once and never run: it forgets a function, an enum type, an index, a grant. The
+schema is then one that no revision describes, and the next way up fails on what is already there.
+
+Wrong
+-----
+    def downgrade() -> None:
+        pass
+
+Right
+-----
+    def downgrade() -> None:
+        op.drop_table("refunds")
+        op.execute("DROP TYPE refund_state")
+
+A revision that truly cannot be undone says so: it raises, and is declared with its reason under
+`[migrations.irreversible]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+from holdtrue.contract.errors import HoldtrueError
+from holdtrue.contract.words import Severity
+from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
+from holdtrue.stage import Stage
+from holdtrue.stage.database import schema_difference
+from holdtrue.stage.migrations import Mover, Revision
+
+
+async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
+    """Each revision: up to it, down again; the schema must be what it was before."""
+    told = stage.document.migrations
+    if told is None:
+        return
+    mover = Mover(stage.setting, told)
+    async with mover.series():
+        for revision in await mover.revisions():
+            if revision.name in told.irreversible:
+                continue
+            yield Case(
+                name=f"down from {revision.name}",
+                play=partial(_play, stage, mover, revision),
+                cause=revision.name,
+            )
+
+
+async def _play(stage: Stage, mover: Mover, revision: Revision) -> Harm | None:
+    async with mover.scratch() as scratch:
+        await scratch.up_to_parent(revision)
+        before = await scratch.dump()
+        await scratch.up(revision)
+        there = await scratch.dump()
+        try:
+            await scratch.down(revision)
+        except HoldtrueError as error:
+            return Harm(
+                seen=f"The way down from revision {revision.name} fails: {error}",
+                where=f"revision {revision.name}",
+                clause=("migrations",),
+            )
+        after = await scratch.dump()
+    stage.player.evidence.add("migration", up=schema_difference(before, there), left=schema_difference(before, after))
+    left = schema_difference(before, after)
+    if not left:
+        return None
+    return Harm(
+        seen=f"Revision {revision.name} went up and down again; the schema is not what it was: {'; '.join(left[:4])}.",
+        where=f"revision {revision.name}",
+        clause=("migrations",),
+    )
+
+
+GUARANTEE = Guarantee(
+    doc=__doc__,
+    code="REL032",
+    catalogue="M32",
+    severity=Severity.MEDIUM,
+    promise="Each migration's way down restores the schema that its way up found.",
+    why="A roll-back at night ends in a schema that nobody knows, and the next deploy fails on it.",
+    do="Write the way down for everything the way up creates, and run both before you merge.",
+    do_not="Do not declare the revision irreversible to silence this, unless data would be lost by going down.",
+    subjects=lambda document: ["migrations"] if document.migrations else [],
+    rehearse=rehearse,
+    weight=3,
+)

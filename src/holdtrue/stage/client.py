@@ -1,0 +1,130 @@
+"""The HTTP client of a rehearsal: one new connection per request, nothing followed, nothing remembered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, cast
+
+import httpx
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+PATIENCE = 30.0
+"""Seconds after which a request counts as hanging."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the app answered, or how it failed to."""
+
+    status: int | None
+    """None when no answer came; then ``failure`` says why."""
+    headers: httpx.Headers
+    body: bytes
+    failure: str | None = None
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the app did what was asked: a 2xx."""
+        return self.status is not None and httpx.codes.is_success(self.status)
+
+    @property
+    def succeeded(self) -> bool:
+        """Any answer below 400: a browser's form is often answered by a redirect."""
+        return self.status is not None and self.status < httpx.codes.BAD_REQUEST
+
+    @property
+    def failed(self) -> bool:
+        """No answer, or a 5xx: the app did not cope."""
+        return self.status is None or httpx.codes.is_server_error(self.status)
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode(errors="replace")
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON, or None when it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+    def describe(self) -> str:
+        """``201``, or the failure in words."""
+        return str(self.status) if self.status is not None else f"no answer ({self.failure})"
+
+    def capture(self, where: str) -> object | None:
+        """Return what a capture expression finds: ``header:NAME``, ``cookie:NAME`` or a JMESPath into the body."""
+        if where.startswith("header:"):
+            return self.headers.get(where.removeprefix("header:"))
+        if where.startswith("cookie:"):
+            return self._cookie(where.removeprefix("cookie:"))
+        try:
+            return cast("object | None", jmespath.search(where, self.json))
+        except JMESPathError:
+            return None
+
+    def _cookie(self, name: str) -> str | None:
+        for line in self.headers.get_list("set-cookie"):
+            key, _, rest = line.partition("=")
+            if key.strip() == name:
+                return rest.split(";", 1)[0]
+        return None
+
+
+class Client:
+    """Sends requests to processes on loopback."""
+
+    def __init__(self) -> None:
+        # uvicorn closes a connection after an unhandled 500: a kept one would make the next request look broken.
+        self._http = httpx.AsyncClient(
+            limits=httpx.Limits(max_keepalive_connections=0),
+            timeout=PATIENCE,
+            trust_env=False,
+            verify=False,  # noqa: S501
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def send(
+        self,
+        port: int,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        json_body: Any = None,
+        form: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        patience: float = PATIENCE,
+    ) -> Answer:
+        """Send one request to ``127.0.0.1:port`` and return the answer; a failure to answer is an answer, too."""
+        body = {"json": json_body} if json_body is not None else {"data": form} if form is not None else {}
+        try:
+            response = await self._http.request(
+                method,
+                f"http://127.0.0.1:{port}{path}",
+                headers=dict(headers or {}),
+                params=dict(query) if query else None,
+                content=content,
+                timeout=patience,
+                **body,
+            )
+        except httpx.TimeoutException:
+            return Answer(status=None, headers=httpx.Headers(), body=b"", failure=f"none within {patience:g} s")
+        except httpx.TransportError as error:
+            reason = str(error) or type(error).__name__
+            return Answer(status=None, headers=httpx.Headers(), body=b"", failure=f"connection lost: {reason}")
+        return Answer(status=response.status_code, headers=response.headers, body=response.content)

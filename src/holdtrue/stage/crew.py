@@ -1,0 +1,118 @@
+"""The app's processes on one stage: web processes on demand, and one worker; each behind a wire listener of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from holdtrue.contract.document import Command, Document
+from holdtrue.contract.errors import HoldtrueError
+from holdtrue.stage.process import AppProcess, start_on_port
+
+WORKER = "worker"
+FIRST, SECOND = "web1", "web2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One running process of the app; ``port`` is None for a worker."""
+
+    name: str
+    process: AppProcess
+    port: int | None
+
+
+Build = Callable[[Command, int | None], AppProcess]
+"""Builds a process from a command and a port."""
+Equip = Callable[[str], Awaitable[Build]]
+"""Sets up the instruments for a process of that name, and returns what builds it with them in its environment."""
+
+
+class Crew:
+    """Starts, kills and replaces the app's processes."""
+
+    def __init__(self, document: Document, equip: Equip) -> None:
+        self._process = document.process
+        self._equip = equip
+        self._members: dict[str, asyncio.Task[Member]] = {}
+
+    @property
+    def has_worker(self) -> bool:
+        """Whether the app has a worker process of its own."""
+        return self._process.worker is not None
+
+    @property
+    def web_command(self) -> Command:
+        """How a web process is started."""
+        return self._process.start or f"{{python}} -m uvicorn {self._process.asgi} --host 127.0.0.1 --port {{port}}"
+
+    def begin(self, name: str) -> asyncio.Task[Member]:
+        """Start a process in the background, unless it is there already."""
+        task = self._members.get(name)
+        if task is None:
+            task = self._members[name] = asyncio.create_task(self._start(name))
+        return task
+
+    async def member(self, name: str) -> Member:
+        """Return a running process; a dead one is replaced.
+
+        Raises:
+            StartError: it does not start.
+        """
+        task = self._members.get(name)
+        if task is not None and task.done() and (task.exception() is not None or not task.result().process.alive):
+            await self._forget(name)
+        return await self.begin(name)
+
+    async def everybody(self) -> list[Member]:
+        """Return every process that was started, each alive."""
+        return [await self.member(name) for name in list(self._members)]
+
+    def dead(self) -> list[Member]:
+        """Processes that ended by themselves."""
+        done = [task.result() for task in self._members.values() if task.done() and task.exception() is None]
+        return [member for member in done if not member.process.alive]
+
+    async def kill(self, *names: str) -> None:
+        """SIGKILL the named processes, or all, and forget them; they start anew when they are next needed."""
+        for name in names or tuple(self._members):
+            await self._forget(name)
+
+    async def restart(self) -> None:
+        """Replace every process by a fresh one, so that nothing is left in anybody's memory."""
+        names = list(self._members)
+        await asyncio.gather(*(self._forget(name) for name in names))
+        for name in names:
+            self.begin(name)
+        await asyncio.gather(*(self.member(name) for name in names))
+
+    async def close(self) -> None:
+        """End everything."""
+        await asyncio.gather(*(self._forget(name) for name in list(self._members)))
+
+    async def _forget(self, name: str) -> None:
+        task = self._members.pop(name, None)
+        if task is None:
+            return
+        if not task.done():
+            task.cancel()
+        done = (await asyncio.gather(task, return_exceptions=True))[0]
+        if isinstance(done, Member):
+            await done.process.kill()
+
+    async def _start(self, name: str) -> Member:
+        build = await self._equip(name)
+        if name == WORKER:
+            if self._process.worker is None:
+                raise HoldtrueError("the document names no worker", where="process.worker")
+            worker = build(self._process.worker, None)
+            await worker.start()
+            return Member(name=name, process=worker, port=None)
+        web, port = await start_on_port(
+            lambda port: build(self.web_command, port),
+            port=None,
+            url_path=self._process.ready,
+            patience=self._process.ready_seconds,
+        )
+        return Member(name=name, process=web, port=port)

@@ -1,0 +1,176 @@
+"""What rehearsals do to an app: call a route as somebody, make a purchase, deliver a webhook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from holdtrue.contract.document import Request, Route
+from holdtrue.contract.errors import UsageError
+from holdtrue.stage.cast import Who
+from holdtrue.stage.client import Answer
+from holdtrue.stage.crew import FIRST
+from holdtrue.stage.payments import Delivery, Event
+from holdtrue.stage.stage import Stage
+from holdtrue.stage.steps import Rendered, StepFailedError, meets
+
+HOME, FOREIGN = "a", "b"
+"""Rehearsals happen in the first tenant; the second one is where attackers come from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A route made ready to be called: what had to happen before has happened."""
+
+    key: str
+    route: Route
+    tenant: str
+    principal: Who | None
+    """The sender of the positive twin; nobody for a public route."""
+    variables: Mapping[str, object]
+
+
+def principal_of(stage: Stage, key: str, tenant: str = HOME) -> Who | None:
+    """Who calls a route with success: the one the document names, else the first that holds the permission."""
+    route = stage.document.routes[key]
+    if route.as_ is not None:
+        return stage.cast.who(route.as_, tenant)
+    if route.permission is None:
+        return None
+    members = (who for who in stage.cast.members() if who.tenant in (tenant, None))
+    return next((who for who in members if stage.cast.holds(who, str(route.permission))), None)
+
+
+async def make_ready(stage: Stage, key: str, tenant: str = HOME) -> Call:
+    """Play what must have happened before a route can be called with success.
+
+    Raises:
+        StepFailedError: a step was refused.
+    """
+    route = stage.document.routes[key]
+    principal = principal_of(stage, key, tenant)
+    if route.permission is not None and principal is None:
+        raise StepFailedError(
+            f"nobody in the cast holds {route.permission!r}",
+            where=key,
+            do="Give a principal that permission, or name one with `as`.",
+        )
+    variables: dict[str, object] = {}
+    if route.after is not None:
+        webhook, _, journey = route.after.partition(".")
+        for event in await purchase(stage, webhook, journey, tenant, variables):
+            await deliver_well(stage, webhook, event)
+        await stage.rest()
+    await stage.player.play(route.before, who=principal, tenant=tenant, extra=variables, default=principal)
+    return Call(key=key, route=route, tenant=tenant, principal=principal, variables=variables)
+
+
+async def call(stage: Stage, ready: Call, *, sender: Who | None, at: str | None = None) -> Answer:
+    """Call a route with the ids and bodies of its own tenant, as any sender, addressed to the tenant ``at``."""
+    return await stage.player.send_rendered(
+        request_of(stage, ready, sender=sender, at=at or ready.tenant), sender=sender
+    )
+
+
+def request_of(stage: Stage, ready: Call, *, sender: Who | None, at: str) -> Rendered:
+    """The request that ``call`` sends."""
+    route = ready.route
+    view = dict(stage.cast.view(ready.principal, ready.tenant, dict(ready.variables)))
+    view |= stage.player.render_all(route.params, view)
+    request = Request(request=ready.key, headers=route.headers, query=route.query, json_=route.json_, form=route.form)
+    return stage.player.render(request, sender=sender, tenant=at, view=view)
+
+
+async def twin(stage: Stage, key: str, tenant: str = HOME) -> tuple[Call, Answer]:
+    """Call a route as it is meant to be called: the positive twin of every refusal.
+
+    Raises:
+        StepFailedError: it does not succeed, so that a refusal of somebody else would prove nothing.
+    """
+    ready = await make_ready(stage, key, tenant)
+    answer = await call(stage, ready, sender=sender_of(stage, ready))
+    if not meets(ready.route.expect, answer):
+        raise StepFailedError(
+            f"called as it is meant to be, it was answered {answer.describe()}: "
+            f"{stage.redactor.text(answer.text[:200])}",
+            where=key,
+            do="Give the route a body, parameters, `before` steps or `as` with which it succeeds.",
+        )
+    stage.setting.reached.add(key)
+    return ready, answer
+
+
+async def try_route(stage: Stage, key: str, port: int) -> Answer | None:
+    """Call a route of another process with what the scene knows; None when that does not fill the request."""
+    principal = principal_of(stage, key)
+    ready = Call(
+        key=key, route=stage.document.routes[key], tenant=HOME, principal=principal, variables={"unique": "u0"}
+    )
+    try:
+        rendered = request_of(stage, ready, sender=sender_of(stage, ready), at=HOME)
+    except UsageError:
+        return None
+    return await stage.player.send_rendered(rendered, sender=sender_of(stage, ready), port=port)
+
+
+def sender_of(stage: Stage, ready: Call) -> Who | None:
+    """Who sends the positive twin: a public route is called by nobody, whoever's variables its body uses."""
+    return ready.principal if ready.route.permission is not None else None
+
+
+async def purchase(stage: Stage, webhook: str, journey: str, tenant: str, variables: dict[str, object]) -> list[Event]:
+    """Buy something, up to the events the provider then has for the app. Nothing is delivered yet.
+
+    Raises:
+        StepFailedError: a step was refused, or the app asked the provider for nothing.
+    """
+    told = stage.document.webhooks[webhook].journeys[journey]
+    sessions = len(stage.payments.sessions)
+    await stage.player.play(told.steps, who=None, tenant=tenant, extra=variables)
+    made = stage.payments.sessions[sessions:]
+    if not made:
+        raise StepFailedError(
+            "the app created no Checkout session",
+            where=f"webhooks.{webhook}.journeys.{journey}",
+            do="The journey's steps must lead to a Checkout session at the provider.",
+        )
+    act = getattr(stage.payments.customer, told.customer)
+    events: list[Event] = act(made[-1]["id"])
+    wanted = [event for event in events if event.type in told.events]
+    stage.player.evidence.add("provider", customer=told.customer, events=[event.type for event in events])
+    missing = sorted(set(told.events) - {event.type for event in wanted})
+    if missing:
+        raise StepFailedError(
+            f"`{told.customer}` caused no {', '.join(missing)}; it caused {', '.join(e.type for e in events)}",
+            where=f"webhooks.{webhook}.journeys.{journey}.events",
+            do="List the event types that this purchase causes and the app listens to.",
+        )
+    return wanted
+
+
+async def deliver(stage: Stage, webhook: str, delivery: Delivery, *, process: str = FIRST, note: str = "") -> Answer:
+    """Send a webhook delivery to a process of the app, byte for byte."""
+    method, path = stage.document.webhooks[webhook].route.split(" ", 1)
+    rendered = Rendered(method=method, path=path, headers=dict(delivery.headers), query={}, json_body=None, form=None)
+    stage.player.evidence.add("webhook", process=process, note=note)
+    return await stage.player.send_rendered(
+        rendered, sender=None, port=(await stage.web(process)).port, content=delivery.body
+    )
+
+
+async def deliver_well(stage: Stage, webhook: str, event: Event, *, process: str = FIRST) -> Answer:
+    """Deliver an event as the provider does, and expect a 2xx.
+
+    Raises:
+        StepFailedError: the app did not take it.
+    """
+    answer = await deliver(stage, webhook, stage.payments.webhooks.delivery(event), process=process)
+    if not answer.admitted:
+        raise StepFailedError(
+            f"a rightly signed {event.type} was answered {answer.describe()}: "
+            f"{stage.redactor.text(answer.text[:200])}",
+            where=stage.document.webhooks[webhook].route,
+            do="Check the webhook's secret in `process.env` ({stripe_webhook_secret}) and its route.",
+        )
+    stage.setting.reached.add(stage.document.webhooks[webhook].route)
+    return answer

@@ -1,0 +1,263 @@
+"""What all stages of a check share: the cluster, the app's copy and environment, the migrated schema, the scene."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from holdtrue.contract.document import Command, Document
+from holdtrue.contract.errors import HoldtrueError
+from holdtrue.stage import process
+from holdtrue.stage.database import Cluster, Databases
+from holdtrue.stage.evidence import Redactor
+from holdtrue.stage.http.authority import Authority
+from holdtrue.stage.mail import MailServer
+from holdtrue.stage.payments import StripeDouble
+from holdtrue.stage.placeholders import Instruments
+from holdtrue.stage.process.copy import copy_app
+from holdtrue.stage.process.environment import prepare_environment
+from holdtrue.stage.process.safety import (
+    base_environment,
+    refuse_live_keys_in_files,
+    refuse_live_secrets,
+    refuse_remote_addresses,
+)
+from holdtrue.stage.scene import Scene
+from holdtrue.stage.stage import Stage
+from holdtrue.stage.wire import Statement, Upstream, Wire
+
+COMMAND_PATIENCE = 300.0
+"""Seconds a migration or a seed command may take."""
+
+EMPTY, BASE, SCENE = "empty", "base", "scene"
+
+
+@dataclass(kw_only=True)
+class Setting:
+    """The shared part of a check. Made by ``Setting.prepare``."""
+
+    document: Document
+    seed: int
+    logs: Path
+    scratch: Path
+    copy: Path
+    python: Path | None
+    """The app's interpreter, where it has one."""
+    tool_path: Mapping[str, str]
+    """What the app's environment adds to PATH and the like."""
+    cluster: Cluster
+    databases: Databases
+    authority: Authority
+    redactor: Redactor
+    tell: Callable[[str], None]
+    secret_root: bytes
+    migration_wire: Wire
+    base: str = ""
+    """The database as the migrations leave it, frozen."""
+    scene: Scene | None = None
+    scene_is_set: asyncio.Event = field(default_factory=asyncio.Event)
+    captured: dict[str, Statement] = field(default_factory=dict)
+    """Shape → a statement the app sent, over all stages: what its code needs of the schema."""
+    reached: set[str] = field(default_factory=set)
+    noise: set[str] = field(default_factory=set)
+    unmodelled: set[str] = field(default_factory=set)
+    egress: set[str] = field(default_factory=set)
+
+    @property
+    def owner(self) -> str:
+        """The role that owns the schema."""
+        return "app_owner" if self.document.two_roles else "app"
+
+    @property
+    def runtime(self) -> str:
+        """The role the app runs as; the owner itself where the document knows but one."""
+        return "app_runtime" if self.document.two_roles else "app"
+
+    @classmethod
+    @asynccontextmanager
+    async def prepare(
+        cls,
+        document: Document,
+        directory: Path,
+        *,
+        seed: int,
+        logs: Path,
+        keep: bool,
+        python: str | None,
+        tell: Callable[[str], None],
+    ) -> AsyncIterator[Setting]:
+        """Copy the app, build its environment, start PostgreSQL, migrate. Everything ends with the context.
+
+        Raises:
+            HoldtrueError: the app is not safe to start, cannot be installed, or its migrations fail.
+        """
+        async with AsyncExitStack() as stack:
+            scratch = Path(tempfile.mkdtemp(prefix="holdtrue-"))
+            if not keep:
+                stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+            redactor = Redactor()
+            refuse_live_secrets(document.process.env | document.process.migrate_env)
+            tell("copying the app")
+            copy = (await copy_app(directory, scratch / "app")).path
+            await refuse_live_keys_in_files(copy)
+            tell("starting PostgreSQL, preparing the app's environment")
+            environment, cluster = await asyncio.gather(
+                prepare_environment(
+                    copy,
+                    python=python or document.process.python,
+                    install=document.process.install,
+                    origin=directory,
+                    tell=tell,
+                ),
+                stack.enter_async_context(Cluster.embedded()),
+            )
+            databases = await stack.enter_async_context(Databases(cluster))
+            setting = cls(
+                document=document,
+                seed=seed,
+                logs=logs,
+                scratch=scratch,
+                copy=copy,
+                python=environment.python,
+                tool_path=environment.variables,
+                cluster=cluster,
+                databases=databases,
+                authority=Authority(scratch),
+                redactor=redactor,
+                tell=tell,
+                secret_root=secrets.token_bytes(32),
+                migration_wire=await stack.enter_async_context(Wire(upstream=Upstream.of(cluster), seed=seed)),
+            )
+            await setting._migrate()
+            yield setting
+
+    async def _migrate(self) -> None:
+        self.tell("migrating")
+        await self.cluster.roles(self.owner, self.runtime)
+        await self._need_extensions()
+        base = await self.empty_database(BASE)
+        if self.document.process.migrate is not None:
+            await self.run_migration(self.document.process.migrate, base, name="migrate")
+        await self.databases.freeze(base)
+        self.base = base
+
+    async def empty_database(self, name: str) -> str:
+        """Make an empty database as a deploy would find it; the caller drops it."""
+        return await self.databases.create_empty(name, owner=self.owner, extensions=self.document.process.extensions)
+
+    async def _need_extensions(self) -> None:
+        missing = sorted(set(self.document.process.extensions) - await self.cluster.available_extensions())
+        if missing:
+            raise HoldtrueError(
+                f"the embedded PostgreSQL has no extension {', '.join(missing)}",
+                where="process.extensions",
+                do="Install PostgreSQL with that extension on this machine; the stage starts it privately.",
+            )
+
+    async def run_migration(self, command: Command, database: str, *, name: str) -> str:
+        """Run a migration or seed command against a database and return its output.
+
+        Raises:
+            HoldtrueError: it fails; the message has the end of its output.
+        """
+        listener = await self.migration_wire.listen(f"{name}-{database}", database)
+        await self.migration_wire.swap(database)
+        instruments = self.instruments(wire=self.migration_wire, wire_port=listener.port)
+        words = instruments.command(command, {"python": str(self.python or sys.executable)})
+        done = await process.run(
+            words,
+            cwd=self.copy,
+            env=self.environment(instruments, self.document.process.migrate_env),
+            log_path=self.logs / f"{name}.log",
+            patience=COMMAND_PATIENCE,
+            redact=self.redactor.text,
+            name=name,
+        )
+        if done.returncode != 0:
+            raise HoldtrueError(
+                f"`{' '.join(words)}` ended with code {done.returncode}:\n{_tail(done.output)}",
+                where=f"process.{name}",
+                why="Without the schema nothing can be rehearsed, and a deploy would fail at the same step.",
+                do=_hint(done.output),
+            )
+        return done.output
+
+    def instruments(
+        self,
+        *,
+        wire: Wire,
+        wire_port: int,
+        payments: StripeDouble | None = None,
+        mail: MailServer | None = None,
+    ) -> Instruments:
+        """Where a process finds the instruments; a migration finds nobody behind port 9 (discard)."""
+        return Instruments(
+            wire_port=wire_port,
+            wire_password=wire.password,
+            owner=self.owner,
+            runtime=self.runtime,
+            stripe_url=payments.url if payments else "https://127.0.0.1:9",
+            stripe_key=payments.secret_key if payments else "sk_test_not_in_a_migration",
+            stripe_webhook_secret=payments.webhook_secret if payments else "whsec_not_in_a_migration",
+            smtp_port=mail.port if mail else 9,
+            secret_root=self.secret_root,
+        )
+
+    def environment(
+        self,
+        instruments: Instruments,
+        extra: Mapping[str, str] | None = None,
+        *,
+        values: Mapping[str, str] | None = None,
+    ) -> dict[str, str]:
+        """The whole environment of a process: allow-listed, then the document's own; refused where it is not safe.
+
+        Raises:
+            HoldtrueError: a live key, or an address outside this machine.
+        """
+        rendered = instruments.environment(self.document.process.env | dict(extra or {}), values or {})
+        self.redactor.learn_all(instruments.secrets_by_name() | rendered)
+        refuse_remote_addresses(rendered)
+        return base_environment(self.scratch) | dict(self.tool_path) | rendered
+
+    @asynccontextmanager
+    async def stages(self, count: int) -> AsyncIterator[list[Stage]]:
+        """Set ``count`` stages; the first one plays the scene that all start from."""
+        stages = [Stage(self, lane) for lane in range(count)]
+        try:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for stage in stages:
+                        group.create_task(stage.open())
+            except* HoldtrueError as errors:
+                raise first(errors) from None
+            yield stages
+        finally:
+            await asyncio.gather(*(stage.close() for stage in stages))
+
+
+def first(errors: BaseExceptionGroup[HoldtrueError]) -> HoldtrueError:
+    """The first of several errors that came together: the others follow from it."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, HoldtrueError) else HoldtrueError(str(error))
+
+
+def _tail(output: str, lines: int = 15) -> str:
+    return "\n".join(f"    {line}" for line in output.strip().splitlines()[-lines:])
+
+
+def _hint(output: str) -> str:
+    if "extension" in output and "not available" in output:
+        return "Name the extension under `process.extensions`; the stage then uses a PostgreSQL that has it."
+    if "must be owner" in output or "permission denied" in output:
+        return "Let the migration run as the owner: put {postgres_owner_url} into `process.migrate_env`."
+    return "Mend the migration: it must bring an empty database to the schema of the code."

@@ -1,0 +1,371 @@
+"""One stage: the app under test and its instruments. A rehearsal is played on it (DESIGN §2)."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from holdtrue.contract.document import Command, Document
+from holdtrue.contract.errors import HoldtrueError
+from holdtrue.stage import process
+from holdtrue.stage.cast import TENANTS, Cast
+from holdtrue.stage.client import Client
+from holdtrue.stage.crew import FIRST, WORKER, Build, Crew, Member
+from holdtrue.stage.database import ClonePool, Difference, Snapshot, age, catalog_of, difference, snapshot
+from holdtrue.stage.evidence import Evidence, Redactor
+from holdtrue.stage.mail import Mail, MailServer
+from holdtrue.stage.payments import HOSTS, Call, Clock, StripeDouble
+from holdtrue.stage.placeholders import Instruments
+from holdtrue.stage.process import AppProcess, Redirect
+from holdtrue.stage.quiet import Quiet
+from holdtrue.stage.scene import Scene
+from holdtrue.stage.steps import Player
+from holdtrue.stage.wire import Listener, Recording, Statement, Upstream, Wire
+
+if TYPE_CHECKING:
+    from holdtrue.stage.setting import Setting
+
+READY_CLONES = 2
+START_PATIENCE = 20.0
+"""Seconds until a process listens on a database where it need not become ready."""
+MAIL_PATIENCE = 10.0
+"""Seconds a mail that a step needs may take."""
+
+
+@dataclass
+class Seen:
+    """What happened during a ``Stage.watch``; the lists grow while it lasts, the difference is there afterwards."""
+
+    statements: list[Statement] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    mails: list[Mail] = field(default_factory=list)
+    rows: Difference | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether any row, mail or provider object came of it."""
+        return bool(self.rows) or bool(self.mails) or any(call.method == "POST" for call in self.calls)
+
+
+class Stage:
+    """The app under test, surrounded."""
+
+    def __init__(self, setting: Setting, lane: int) -> None:
+        self.setting = setting
+        self.lane = lane
+        self.document: Document = setting.document
+        self.redactor: Redactor = setting.redactor
+        self.cast = Cast(setting.document, seed=setting.seed)
+        self.wire = Wire(upstream=Upstream.of(setting.cluster), seed=setting.seed)
+        self.payments = StripeDouble(authority=setting.authority, seed=str(setting.seed), clock=Clock(time.time))
+        self.mail = MailServer()
+        self.quiet = Quiet(self.wire, self.mail)
+        self.crew = Crew(setting.document, self._equip)
+        self.client = Client()
+        self.player = Player(
+            cast=self.cast,
+            client=self.client,
+            redactor=setting.redactor,
+            port=lambda: self.port(FIRST),
+            mail_text=self._mail_text,
+            command=self._command,
+        )
+        self.database = ""
+        self._log: Recording | None = None
+        self._written = True
+        self._rows: Snapshot | None = None
+        self._exit = AsyncExitStack()
+        self._pool: ClonePool | None = None
+        self._ports: dict[str, int] = {}
+        self._redirect: Redirect | None = None
+
+    # -- setting the stage ------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Start the instruments and the app; the first stage plays the scene, the others wait for it.
+
+        Raises:
+            HoldtrueError: the app does not start, or a step of the scene fails.
+        """
+        for instrument in (self.wire, self.mail, self.client):
+            await self._exit.enter_async_context(instrument)
+        await self.payments.start()
+        self._exit.push_async_callback(self.payments.close)
+        self._redirect = Redirect(
+            self.setting.scratch / f"redirect-{self.lane}",
+            routes={f"{host}:443": self.payments.port for host in HOSTS},
+            ca=self.setting.authority.ca_file,
+            root=self.setting.copy,
+        )
+        self._log = self._exit.enter_context(self.wire.record())
+        self._exit.push_async_callback(self.crew.close)
+        start = await self.setting.databases.clone(self.setting.base)
+        self.database = start
+        await self.wire.swap(start)
+        for name in (FIRST, WORKER) if self.crew.has_worker else (FIRST,):
+            self.crew.begin(name)
+        await self.crew.everybody()
+        await self._note_ports()
+        await self.quiet.learn()
+        if self.lane == 0:
+            await self._play_scene(start)
+        else:
+            await self.setting.scene_is_set.wait()
+        scene = self.setting.scene
+        if scene is None:
+            raise HoldtrueError("the scene was not set")
+        self._pool = await self._exit.enter_async_context(
+            ClonePool(self.setting.databases, scene.database, size=READY_CLONES)
+        )
+        await self.reset()
+
+    async def _play_scene(self, database: str) -> None:
+        self.setting.tell("setting the scene")
+        for who in self.cast.members():
+            await self.player.play(self.cast.principal(who).steps, who=who, tenant=who.tenant)
+        for tenant in TENANTS:
+            for resource in self.document.resources.values():
+                default = self.cast.who(resource.as_, tenant)
+                await self.player.play(resource.steps, who=None, tenant=tenant, default=default)
+        await self.quiet.rest()
+        async with await self.setting.cluster.admin(database) as connection:
+            catalog = await catalog_of(connection)
+            rows = await snapshot(connection, catalog)
+        elsewhere = await self.setting.databases.clone(self.setting.base)
+        await self.wire.swap(elsewhere)
+        self.database = elsewhere
+        await self.setting.databases.freeze(database)
+        self.setting.scene = Scene(
+            database=database,
+            catalog=catalog,
+            rows=rows,
+            knowledge=self.cast.knowledge.copy(),
+            payments=self.payments.snapshot(),
+            mailbox=self.mail.snapshot(),
+        )
+        self.setting.scene_is_set.set()
+
+    async def close(self) -> None:
+        """End the app and the instruments, and hand over what they saw."""
+        self.setting.unmodelled.update(self.payments.unmodelled)
+        if self._redirect is not None:
+            self.setting.egress.update(str(attempt) for attempt in self._redirect.egress.attempts())
+        await self._exit.aclose()
+
+    # -- between cases ----------------------------------------------------------------------------------------------
+
+    @property
+    def scene(self) -> Scene:
+        """Where every case starts."""
+        if self.setting.scene is None:
+            raise HoldtrueError("the scene is not set")
+        return self.setting.scene
+
+    async def reset(self) -> None:
+        """Go back to the scene: a fresh clone behind the wire, doubles and knowledge as they were, everybody alive."""
+        if self._pool is None:
+            raise HoldtrueError("the scene is not set")
+        await self.mail.restore(self.scene.mailbox)
+        clone = await self._pool.take()
+        await self.wire.swap(clone)
+        await self._pool.release(self.database)
+        self.database = clone
+        self.payments.restore(self.scene.payments)
+        self.cast.knowledge = self.scene.knowledge.copy()
+        self._read_log()
+        self._written = False
+        self._rows = self.scene.rows
+        await self.crew.everybody()
+        await self._note_ports()
+
+    async def fresh(self) -> None:
+        """Go back to the scene, unless nothing was written since: a refused request usually writes nothing."""
+        self._read_log()
+        if self._written:
+            await self.reset()
+
+    def _read_log(self) -> None:
+        """Take notice of the statements since the last time; each shape is remembered as one the code uses."""
+        if self._log is None:
+            return
+        statements, self._log.statements[:] = list(self._log.statements), []
+        for statement in statements:
+            self.setting.captured.setdefault(statement.shape, statement)
+        if any(statement.writes and not self.quiet.is_background(statement) for statement in statements):
+            self._written = True
+            self._rows = None
+
+    async def restart(self) -> None:
+        """Replace every process of the app, so that nothing in anybody's memory is left of earlier cases."""
+        await self.crew.restart()
+        await self._note_ports()
+
+    def begin_evidence(self) -> None:
+        """Start to keep evidence for a new case."""
+        self.player.evidence = Evidence()
+
+    # -- acting -----------------------------------------------------------------------------------------------------
+
+    def port(self, name: str = FIRST) -> int:
+        """The port of a running web process."""
+        return self._ports[name]
+
+    async def web(self, name: str) -> Member:
+        """Return a web process, started if need be."""
+        member = await self.crew.member(name)
+        await self._note_ports()
+        return member
+
+    async def kill(self, *names: str) -> None:
+        """SIGKILL processes of the app, all of them when none is named; they start anew when next needed."""
+        self.player.evidence.add("kill", processes=list(names) or "all")
+        await self.crew.kill(*names)
+
+    async def revive(self, *names: str) -> None:
+        """Start processes again, as a supervisor would after a crash."""
+        for name in names:
+            self.crew.begin(name)
+        await self.crew.everybody()
+        await self._note_ports()
+
+    async def rest(self) -> bool:
+        """Wait until the app has finished what it does behind its answers. False when it never rests."""
+        return await self.quiet.rest()
+
+    async def age(self, seconds: float) -> None:
+        """Let time pass in the database: shift its timestamps into the past, so that back-offs and leases are over."""
+        async with await self.setting.cluster.admin(self.database) as connection:
+            await age(connection, seconds)
+        self._written, self._rows = True, None
+        self.player.evidence.add("age", seconds=seconds)
+
+    async def rows(self) -> Snapshot:
+        """Every row of the app, now; read again only if something was written since."""
+        self._read_log()
+        if self._rows is None:
+            async with await self.setting.cluster.admin(self.database) as connection:
+                self._rows = await snapshot(connection, self.scene.catalog)
+        return self._rows
+
+    async def difference(self) -> Difference:
+        """What has changed since the scene."""
+        return difference(self.scene.rows, await self.rows(), self.scene.catalog)
+
+    @asynccontextmanager
+    async def watch(self, *, rest: bool = True) -> AsyncIterator[Seen]:
+        """Watch what comes of something; with ``rest``, of the work behind the answer, too."""
+        seen = Seen()
+        before = await self.rows()
+        calls, mails = len(self.payments.calls), len(self.mail.mails)
+        with self.wire.record() as recording:
+            yield seen
+            if rest:
+                await self.rest()
+        seen.statements = [item for item in recording.statements if not self.quiet.is_background(item)]
+        seen.calls = self.payments.calls[calls:]
+        seen.mails = self.mail.mails[mails:]
+        seen.rows = difference(before, await self.rows(), self.scene.catalog)
+        self.player.evidence.add(
+            "effects",
+            statements=[f"{item.process}: {item.sql}" for item in seen.statements],
+            calls=[f"{call.method} {call.path} → {call.status}" for call in seen.calls],
+            mails=[f"to {', '.join(mail.recipients)}: {mail.subject}" for mail in seen.mails],
+            rows=seen.rows.describe(),
+        )
+
+    # -- inside -----------------------------------------------------------------------------------------------------
+
+    async def work(self, job: Callable[[Stage], Awaitable[None]]) -> None:
+        """Let a job use this stage."""
+        await job(self)
+
+    def keep_traceback(self, name: str, error: BaseException) -> None:
+        """Keep where a proof failed, beside the app's logs."""
+        self.setting.logs.mkdir(parents=True, exist_ok=True)
+        text = "".join(traceback.format_exception(error))
+        (self.setting.logs / f"{name}-traceback.txt").write_text(self.redactor.text(text), encoding="utf-8")
+
+    async def _note_ports(self) -> None:
+        for member in await self.crew.everybody():
+            if member.port is not None:
+                self._ports[member.name] = member.port
+
+    async def _mail_text(self, address: str) -> list[str]:
+        newest = self.mail.find(to=address)
+        if not newest:
+            await self.mail.arrived(to=address, patience=MAIL_PATIENCE)
+        await self.rest()
+        mail = self.mail.find(to=address)[-1]
+        return [mail.text or "", mail.html or ""]
+
+    async def _command(self, command: Command, variables: Mapping[str, object]) -> str:
+        listener = await self.wire.listen("command", self.database)
+        instruments = self._instruments(listener, self.wire)
+        done = await process.run(
+            instruments.command(command, {**variables, "python": str(self.setting.python)}),
+            cwd=self.setting.copy,
+            env=self._environment(instruments),
+            log_path=self.setting.logs / f"command-{self.lane}.log",
+            patience=60.0,
+            redact=self.redactor.text,
+        )
+        if done.returncode != 0:
+            raise HoldtrueError(
+                f"the command ended with code {done.returncode}:\n{done.output}",
+                where=f"step `run = {command!r}`",
+                do="Run it by hand with the same environment, and mend the step.",
+            )
+        return done.output
+
+    def _instruments(self, listener: Listener, wire: Wire) -> Instruments:
+        return self.setting.instruments(wire=self.wire, wire_port=listener.port, payments=self.payments, mail=self.mail)
+
+    def _environment(self, instruments: Instruments, values: Mapping[str, str] | None = None) -> dict[str, str]:
+        declared = self.setting.environment(instruments, values=values)
+        return self._redirect.environment(declared) if self._redirect is not None else declared
+
+    @asynccontextmanager
+    async def unmigrated(self) -> AsyncIterator[tuple[int, Wire] | None]:
+        """Start a web process on an empty database; None when it refuses to run there. Gives its port and its wire."""
+        empty = await self.setting.empty_database(f"unmigrated{self.lane}")
+        command = self.crew.web_command
+        try:
+            async with Wire(upstream=Upstream.of(self.setting.cluster), seed=self.setting.seed) as wire:
+                listener = await wire.listen("unmigrated", empty)
+                build = self._build("unmigrated", self._instruments(listener, wire))
+                try:
+                    web, port = await process.start_on_port(
+                        lambda port: build(command, port), port=None, url_path=None, patience=START_PATIENCE
+                    )
+                except process.StartError:
+                    yield None
+                    return
+                try:
+                    yield port, wire
+                finally:
+                    await web.kill()
+        finally:
+            await self.setting.databases.drop(empty)
+
+    async def _equip(self, name: str) -> Build:
+        listener = await self.wire.listen(name, self.database)
+        return self._build(name, self._instruments(listener, self.wire))
+
+    def _build(self, name: str, instruments: Instruments) -> Build:
+
+        def build(command: Command, port: int | None) -> AppProcess:
+            values: dict[str, str] = {"python": str(self.setting.python), "port": str(port or 0)}
+            return AppProcess(
+                f"{name} of stage {self.lane}",
+                instruments.command(command, values),
+                cwd=self.setting.copy,
+                env=self._environment(instruments, values),
+                log_path=self.setting.logs / f"{name}-{self.lane}.log",
+                redact=self.redactor.text,
+            )
+
+        return build

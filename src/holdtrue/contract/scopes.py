@@ -89,19 +89,22 @@ class Scopes:
         """Check steps in their order and return what they capture."""
         found: set[str] = set()
         for index, step in enumerate(steps):
-            here = (*pointer, index)
-            seen = {*known, *found}
-            match step:
-                case Request():
-                    self._request(step, here, seen, signing_in)
-                case Inbox():
-                    self._texts.filled([step.mail], (*here, "mail"), seen)
-                case Run():
-                    self._texts.filled(words(step.run), (*here, "run"), seen | COMMAND)
-            for name, where in step.capture.items():
-                self._texts.capture(name, where, step, (*here, "capture", name))
-            found |= set(step.capture)
+            found |= self.step(step, (*pointer, index), {*known, *found}, signing_in=signing_in)
         return found
+
+    def step(self, step: Step, pointer: Pointer, known: Iterable[str], *, signing_in: str | None = None) -> set[str]:
+        """Check one step and return what it captures."""
+        known = set(known)
+        match step:
+            case Request():
+                self._request(step, pointer, known, signing_in)
+            case Inbox():
+                self._texts.filled([step.mail], (*pointer, "mail"), known)
+            case Run():
+                self._texts.filled(words(step.run), (*pointer, "run"), known | COMMAND)
+        for name, where in step.capture.items():
+            self._texts.capture(name, where, step, (*pointer, "capture", name))
+        return set(step.capture)
 
     def _request(self, step: Request, pointer: Pointer, known: set[str], signing_in: str | None) -> None:
         if step.as_ is not None:

@@ -2,24 +2,13 @@
 
 from dataclasses import dataclass
 
+from holdtrue.contract.errors import HoldtrueError
 
-class ProcessError(Exception):
-    """Base of this instrument's errors.
 
-    ``code`` is stable and machine-readable. The text has four parts: what was seen, where, why it matters, what to do.
-    """
+class ProcessError(HoldtrueError):
+    """Base of this instrument's errors; ``code`` is stable and machine-readable."""
 
     code = "process-error"
-
-    def __init__(self, seen: str, *, where: str = "", why: str = "", do: str = "") -> None:
-        self.seen, self.where, self.why, self.do = seen, where, why, do
-        parts = [
-            seen,
-            f"  where: {where}" if where else "",
-            f"  why it matters: {why}" if why else "",
-            f"  what to do: {do}" if do else "",
-        ]
-        super().__init__("\n".join(part for part in parts if part))
 
 
 class CopyError(ProcessError):
@@ -65,12 +54,13 @@ class UnsafeToStartError(ProcessError):
     """Something in sight could let a rehearsal touch real money, real mail or real data. Nothing was started."""
 
     code = "unsafe-to-start"
+    exit_code = 2
 
     def __init__(self, dangers: tuple[Danger, ...]) -> None:
         self.dangers = dangers
-        lines = "\n".join(f"  {danger.where}: {danger.what}\n    what to do: {danger.do}" for danger in dangers)
+        lines = "\n".join(f"    {danger.where}: {danger.what}\n      {danger.do}" for danger in dangers)
         count = "one danger" if len(dangers) == 1 else f"{len(dangers)} dangers"
         super().__init__(
-            f"The app was not started: {count} seen.\n{lines}",
-            why="a rehearsal kills, repeats and forges; it must never reach a live account, mailbox or database",
+            f"The app was not started: {count} in sight.\n{lines}",
+            why="A rehearsal kills, repeats and forges; it must never reach a live account, mailbox or database.",
         )

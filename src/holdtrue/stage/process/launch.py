@@ -46,8 +46,8 @@ async def run(
         raise CommandTimeoutError(
             f"{name} did not end within {patience:g} s and was killed; its output:\n{process.log(20)}",
             where=redact(" ".join(command)),
-            why="what it left half done cannot be rehearsed on",
-            do="see whether it waits for input or for a service that the stage does not offer; give it more patience",
+            why="What it left half done cannot be rehearsed on.",
+            do="See whether it waits for input or for a service that the stage does not offer; give it more patience.",
         ) from None
     finally:
         await process.kill()
@@ -72,8 +72,8 @@ async def start_on_port(
         raise PortInUseError(
             f"port {port} is in use",
             where=f"127.0.0.1:{port}",
-            why="it would have answered in the app's place",
-            do="end what listens there, or let the stage choose the port: write {port} in the command",
+            why="It would have answered in the app's place.",
+            do="End what listens there, or let the stage choose the port: write {port} in the command.",
         )
     for attempt in range(1, attempts + 1):
         chosen = free_port() if port is None else port

@@ -7,36 +7,46 @@ import httpx
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.1
 
 
-async def answers(url_path: str | None, port: int) -> int | None:
-    """Asks until there is an answer: the HTTP status below 500, or None for an accepted connection (no ``url_path``).
+class Probe:
+    """Asks until the app answers: any HTTP status below 400, or without a path an accepted connection."""
 
-    Every question uses a connection of its own, as some servers close it after an error. Runs until cancelled.
-    """
-    pause = _FIRST_PAUSE
-    while True:
-        answer = await _connects(port) if url_path is None else await _status(url_path, port)
-        if answer is True:
-            return None
-        if answer is not False and answer < 500:
-            return answer
-        await asyncio.sleep(pause)
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
+    def __init__(self, url_path: str | None, port: int) -> None:
+        self.question = (
+            f"a connection to 127.0.0.1:{port}"
+            if url_path is None
+            else f"GET http://127.0.0.1:{port}/{url_path.lstrip('/')}"
+        )
+        self.last_status: int | None = None
+        self._url_path = url_path
+        self._port = port
 
+    async def answered(self) -> int | None:
+        """Asks until there is an answer, and returns its status if it has one. Runs until cancelled.
 
-async def _connects(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    await writer.wait_closed()
-    return True
+        Every question uses a connection of its own, as some servers close it after an error.
+        """
+        pause = _FIRST_PAUSE
+        while not await self._ask():
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+        return self.last_status
 
+    async def _ask(self) -> bool:
+        if self._url_path is None:
+            return await self._connects()
+        try:
+            async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
+                response = await client.get(f"http://127.0.0.1:{self._port}/{self._url_path.lstrip('/')}")
+        except httpx.TransportError:
+            return False
+        self.last_status = response.status_code
+        return self.last_status < 400
 
-async def _status(url_path: str, port: int) -> int | bool:
-    try:
-        async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
-            response = await client.get(f"http://127.0.0.1:{port}/{url_path.lstrip('/')}")
-    except httpx.TransportError:
-        return False
-    return response.status_code
+    async def _connects(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        except OSError:
+            return False
+        writer.close()
+        await writer.wait_closed()
+        return True

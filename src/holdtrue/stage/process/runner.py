@@ -15,7 +15,7 @@ from typing import Any
 
 from holdtrue.stage.process.errors import PortInUseError, StartError
 from holdtrue.stage.process.ports import listens, says_in_use
-from holdtrue.stage.process.probe import answers
+from holdtrue.stage.process.probe import Probe
 
 Redactor = Callable[[str], str]
 
@@ -96,18 +96,19 @@ class AppProcess:
     async def ready(self, url_path: str | None, port: int, *, patience: float) -> int | None:
         """Waits until the app answers on ``127.0.0.1:port``; at most ``patience`` seconds.
 
-        With a ``url_path`` it is ready at the first HTTP answer below 500 (returned), without one at the first accepted
+        With a ``url_path`` it is ready at the first HTTP answer below 400 (returned), without one at the first accepted
         connection. Raises ``StartError`` with the log's tail at once when the process ends before, or when patience
         does; ``PortInUseError`` when the port turns out to be somebody else's.
         """
-        asking = asyncio.create_task(answers(url_path, port))
+        probe = Probe(url_path, port)
+        asking = asyncio.create_task(probe.answered())
         ending = asyncio.create_task(self.exited.wait())
         try:
             await asyncio.wait({asking, ending}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             if self.exited.is_set():
                 raise self._died_early(port)
             if not asking.done():
-                raise self._never_ready(url_path, port, patience)
+                raise self._never_ready(probe, patience)
             # A stranger on the port would be rehearsed instead of the app, and every verdict would be about it.
             if self.pid is not None and listens(self.pid, port) is False:
                 raise self._stranger(port)
@@ -125,8 +126,8 @@ class AppProcess:
             raise StartError(
                 f"{self.name} ended without an exit code",
                 where=str(self.cwd),
-                why="its supervisor was killed from outside",
-                do="run again; look at the system's memory, an out-of-memory kill is the usual cause",
+                why="Its supervisor was killed from outside.",
+                do="Run again; look at the system's memory, an out-of-memory kill is the usual cause.",
             )
         return self.returncode
 
@@ -201,8 +202,8 @@ class AppProcess:
         return StartError(
             f"{self.name} could not be executed: {self._redact(message)}",
             where=f"{self.command[0]!r} in {self.cwd}",
-            why="without the app there is nothing to rehearse on",
-            do="correct the command, or name in the document how the app's tools are installed",
+            why="Without the app there is nothing to rehearse on.",
+            do="Correct the command, or name in the document how the app's tools are installed.",
         )
 
     def _died_early(self, port: int) -> StartError:
@@ -210,30 +211,30 @@ class AppProcess:
             return PortInUseError(
                 f"{self.name} found port {port} in use; {self._tail()}",
                 where=self._redact(" ".join(self.command)),
-                why="it would have answered in the app's place",
-                do="end what listens there, or let the stage choose the port: write {port} in the command",
+                why="It would have answered in the app's place.",
+                do="End what listens there, or let the stage choose the port: write {port} in the command.",
             )
         return StartError(
             f"{self.name} ended with code {self.returncode} before it was ready; {self._tail()}",
             where=self._redact(" ".join(self.command)),
-            why="without the app there is nothing to rehearse on",
-            do="run the same command by hand with the declared environment; what it misses belongs in the document",
+            why="Without the app there is nothing to rehearse on.",
+            do="Run the same command by hand with the declared environment; what it misses belongs in the document.",
         )
 
-    def _never_ready(self, url_path: str | None, port: int, patience: float) -> StartError:
-        asked = f"GET http://127.0.0.1:{port}{url_path}" if url_path else f"a connection to 127.0.0.1:{port}"
+    def _never_ready(self, probe: Probe, patience: float) -> StartError:
+        answer = "" if probe.last_status is None else f" (the last answer was {probe.last_status})"
         return StartError(
-            f"{self.name} did not answer {asked} (or only with 5xx) within {patience:g} s; {self._tail()}",
+            f"{self.name} was not ready in {patience:g} s: {probe.question} did not succeed{answer}; {self._tail()}",
             where=self._redact(" ".join(self.command)),
-            why="a rehearsal on an app that is not up would accuse it of everything",
-            do="check that it listens on the port it is given and that the readiness path answers without a sign-in; "
-            "give a slow start more patience",
+            why="A rehearsal on an app that is not up would accuse it of everything.",
+            do="Check that it listens on the port it is given and that the readiness path answers 2xx without a "
+            "sign-in; give a slow start more patience.",
         )
 
     def _stranger(self, port: int) -> PortInUseError:
         return PortInUseError(
             f"port {port} answers, but no process of {self.name} listens on it; {self._tail()}",
             where=self._redact(" ".join(self.command)),
-            why="the rehearsal would have been held against a stranger",
-            do="make the app listen on the port it is given (write {port} in the command or in its environment)",
+            why="The rehearsal would have been held against a stranger.",
+            do="Make the app listen on the port it is given (write {port} in the command or in its environment).",
         )

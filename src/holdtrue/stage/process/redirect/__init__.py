@@ -4,6 +4,7 @@ The hooks run inside the app's processes (``python/sitecustomize.py``, ``node/pr
 """
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,16 +19,20 @@ _HOOKS = Path(__file__).parent
 class Redirect:
     """The hooks, laid out in ``directory``, and the environment that puts them into every process of the app.
 
-    ``routes`` maps ``host:port`` (or ``*.domain:port``) to the double's ``127.0.0.1:port``. ``ca`` is the PEM of the
+    ``routes`` maps ``host:port`` (or ``*.domain:port``) to the double's port on loopback. ``ca`` is the PEM of the
     authority that signed the doubles' certificates. ``root`` is the app's copy: what is recorded names files below it.
+    What is refused is found in ``egress``.
+
+    Raises:
+        ValueError: a route without a port.
     """
 
-    def __init__(self, directory: Path, *, routes: Mapping[str, str], ca: Path | None, root: Path) -> None:
-        for source, target in routes.items():
-            if not target.startswith("127.") or not all(_ends_in_port(end) for end in (source, target)):
-                raise ValueError(f"a route leads from host:port to 127.x.y.z:port, not from {source!r} to {target!r}")
+    def __init__(self, directory: Path, *, routes: Mapping[str, int], ca: Path | None, root: Path) -> None:
+        for source in routes:
+            if not re.fullmatch(r"[^\s/]+:\d+", source):
+                raise ValueError(f"a route starts at host:port, such as api.stripe.com:443, not at {source!r}")
         self.directory = directory
-        self.routes = {source.lower(): target for source, target in routes.items()}
+        self.routes = {source.lower(): f"127.0.0.1:{port}" for source, port in routes.items()}
         self.ca = ca
         self.root = root.resolve()
         self.egress = Egress(directory / "egress.jsonl")
@@ -52,11 +57,6 @@ class Redirect:
         if self.ca is not None:
             added |= {"HOLDTRUE_STAGE_CA": str(self.ca), "NODE_EXTRA_CA_CERTS": str(self.ca)}
         return {**declared, **added}
-
-
-def _ends_in_port(text: str) -> bool:
-    host, _, port = text.rpartition(":")
-    return bool(host) and port.isdigit()
 
 
 def _joined(separator: str, first: str, second: str | None) -> str:

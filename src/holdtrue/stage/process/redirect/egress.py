@@ -21,6 +21,10 @@ class Attempt:
     where: str | None
     kind: str
 
+    def __str__(self) -> str:
+        target = self.host if self.port is None else f"{self.host}:{self.port}"
+        return f"{self.kind} {target} from {self.where or self.process}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Guarded:

@@ -3,6 +3,7 @@
 import itertools
 import sys
 from collections.abc import AsyncIterator
+from importlib.util import find_spec
 from pathlib import Path
 from textwrap import dedent
 
@@ -59,6 +60,25 @@ else:
         context.configure(connection=connection, target_metadata=metadata)
         with context.begin_transaction():
             context.run_migrations()
+"""
+
+ASYNC_ENV = """
+import asyncio, os
+from alembic import context
+from sqlalchemy.ext.asyncio import create_async_engine
+
+engine = create_async_engine(os.environ["DATABASE_URL"])  # pooled, and never disposed of
+
+def steps(connection):
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+
+async def main():
+    async with engine.connect() as connection:
+        await connection.run_sync(steps)
+
+asyncio.run(main())
 """
 
 
@@ -138,7 +158,12 @@ async def test_revisions_are_walked_up_and_down_one_by_one(app: Path, cluster: C
         assert (await driver.upgrade("heads")).seconds > 0
 
 
-async def test_no_connection_is_left_between_commands(app: Path, cluster: Cluster, database: str) -> None:
+NEEDS_GREENLET = pytest.mark.skipif(find_spec("greenlet") is None, reason="needs sqlalchemy[asyncio]")
+
+
+@pytest.mark.parametrize("env", [ENV, pytest.param(ASYNC_ENV, marks=NEEDS_GREENLET)], ids=["sync", "async"])
+async def test_no_connection_is_left_between_commands(app: Path, cluster: Cluster, database: str, env: str) -> None:
+    (app / "migrations" / "env.py").write_text(env)
     async with await AlembicDriver.start(interpreter(app, cluster, database)) as driver:
         assert (await driver.upgrade()).ok
         copy = cluster.name("survey_copy")

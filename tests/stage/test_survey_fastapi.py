@@ -62,6 +62,8 @@ def repair(refund: Refund, dry: bool, key: str = Depends(APIKeyHeader(name="X-Ke
 @orders.websocket("/{order_id}/live")
 async def live(socket: WebSocket, order_id: int, who=Depends(user)): ...
 
+orders.add_route("/export", lambda request: None, methods=["DELETE"], name="export")
+
 class Report(HTTPEndpoint):
     async def get(self, request): ...
     async def post(self, request): ...
@@ -70,6 +72,7 @@ class Anything:
     async def __call__(self, scope, receive, send): ...
 
 shops = APIRouter(prefix="/shops/{shop}", dependencies=[Depends(tenant)])
+shops.mount("/files", StaticFiles(directory=os.path.dirname(__file__)))
 shops.include_router(orders, include_in_schema=True)
 
 partner = FastAPI(title="partner")
@@ -84,6 +87,7 @@ app.include_router(orders, prefix="/hidden", include_in_schema=False)
 app.add_route("/plain", lambda request: PlainTextResponse("x"), name="plain")
 app.mount("/partner/{shop}", partner)
 app.mount("/static", StaticFiles(directory=os.path.dirname(__file__)))
+app.frontend("/ui", directory=os.path.dirname(__file__))
 app.mount("/old", Router([Route("/report", Report), Route("/asgi", Anything())]))
 app.router.routes.append(Host("admin.example", Router([Route("/", lambda request: None)])))
 
@@ -169,10 +173,16 @@ async def test_mounted_apps_hosts_and_plain_starlette_routes_are_part_of_the_tab
     assert stock.body is not None
     plain = route(shop, "GET", "/plain")
     assert (plain.name, plain.methods, plain.in_openapi) == ("plain", ("GET", "HEAD"), False)
+    # FastAPI gives what is no API route the prefixes of the includes, but not that of its own router.
+    assert route(shop, "DELETE", "/v1/shops/{shop}/export").name == "export"
     assert route(shop, "POST", "/old/report").methods == ("GET", "POST")
     assert str(route(shop, "*", "/old/asgi").endpoint) == "web.main:Anything"
     assert [each.path for each in shop.routes if each.host == "admin.example"] == ["/"]
-    assert [(each.path, each.app.qualname) for each in shop.mounts] == [("/static", "StaticFiles")]
+    assert [(each.path, each.app.qualname) for each in shop.mounts] == [
+        ("/v1/files", "StaticFiles"),
+        ("/static", "StaticFiles"),
+        ("/ui", "_FrontendStaticFiles"),
+    ]
 
 
 async def test_websockets_are_listed_apart_with_what_guards_them(shop: Routing) -> None:

@@ -90,8 +90,12 @@ class Survey:
             self.schemas.append({"prefix": prefix, "document": self.whole_schema(contexts)})
 
     def contexts(self, routes: Any) -> Iterator[Any]:
+        """The routes, those of included routers with their prefix and inherited dependencies."""
         lister = getattr(self.fastapi_routing, "iter_route_contexts", None)
-        return iter(routes) if lister is None else lister(routes)
+        for context in routes if lister is None else lister(routes):
+            # Of what is no API route, some versions hold the prefixed copy here and do not show it outside.
+            prefixed = getattr(getattr(context, "_route_context", None), "starlette_route", None)
+            yield context if prefixed is None else prefixed
 
     def visit(self, context: Any, prefix: str, host: str | None, published: set[tuple[str, str]] | None) -> None:
         route = getattr(context, "original_route", context)

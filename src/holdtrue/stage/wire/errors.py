@@ -1,8 +1,10 @@
 """What can go wrong with the wire itself; what PostgreSQL answers is forwarded, never raised."""
 
+from holdtrue.contract.errors import HoldtrueError
 
-class WireError(Exception):
-    """The wire cannot do what was asked. The message says what was seen, why it matters and what to do."""
+
+class WireError(HoldtrueError):
+    """The wire cannot do what was asked."""
 
 
 class NotIdle(WireError, TimeoutError):  # noqa: N818 - it states the fact that was found

@@ -247,7 +247,7 @@ class Exchange:
             if not units or units[-1] is not entry.unit:
                 units.append(entry.unit)
         executing = next((entry for entry in self.queue if entry.kind == p.QUERY or entry.step is not None), None)
-        if executing is not None:
+        if executing is not None and not any(unit.failed for unit in units):  # else its error was the last word
             self._step(executing)
         self.queue.clear()
         self.unsynced = False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdtrue.stage.wire import protocol as p
 from holdtrue.stage.wire.link import Link, Upstream
-from holdtrue.stage.wire.normalise import analyse, unit_shape
+from holdtrue.stage.wire.normalise import analyse
 from holdtrue.stage.wire.points import Trap, Traps
 from holdtrue.stage.wire.recording import Recording, Statement
 from holdtrue.stage.wire.units import Step, Unit
@@ -107,11 +107,12 @@ class Hub:
     def examine(self, unit: Unit, process: str, *, in_transaction: bool) -> list[Trap]:
         """Find out what the unit is, who records it and what it runs into."""
         parts = [part for sql in unit.sqls for part in analyse(_text(sql))]
-        unit.shape = None if unit.continues else unit_shape(parts)
+        points = [] if unit.continues else [part.shape for part in parts if part.is_point]
+        unit.shape = points[0] if points else None
         unit.audience = tuple((recording, recording.label_of(process)) for recording in self.recordings)
-        if unit.shape is None or not self.traps:
+        if not points or not self.traps:
             return []
-        return self.traps.sprung(process, unit.shape, in_transaction=in_transaction)
+        return self.traps.sprung(process, points, in_transaction=in_transaction)
 
     def record(self, unit: Unit, *, process: str, connection: int, backend: int, role: str) -> None:
         """Hand the finished unit to the recordings that were open when it was sent and still are."""
@@ -135,7 +136,6 @@ class Hub:
         return Statement(
             seq=next(self._seqs),
             unit=unit.number,
-            point=unit.shape,
             process=process,
             connection=connection,
             backend=backend,
@@ -145,7 +145,8 @@ class Hub:
             shape=part.shape if part is not None else "",
             kind=part.kind if part is not None else "other",
             writes=part is not None and (part.writes or bool(part.calls & self.writing_functions)),
-            is_point=part is not None and part.is_point,
+            # What failed to be prepared, and the rest of a divided batch, is nowhere to stop.
+            is_point=part is not None and part.is_point and unit.shape is not None,
             protocol="extended" if step.extended else "simple",
             parameters=binding.values if binding is not None else (),
             parameter_types=p.parameter_types(prepared.payload) if prepared is not None else (),

@@ -12,6 +12,19 @@ from holdtrue.stage.wire.errors import WireError
 _LOOPBACK = frozenset(("127.0.0.1", "::1", "localhost"))
 
 
+class Server(Protocol):
+    """A running PostgreSQL, as the database instrument describes it."""
+
+    @property
+    def socket_dir(self) -> Path | None: ...
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Upstream:
     """Where the real PostgreSQL listens: a unix socket directory, or a port on loopback; it must trust us.
@@ -26,9 +39,17 @@ class Upstream:
     def __post_init__(self) -> None:
         if self.socket_dir is None and self.host not in _LOOPBACK:
             raise WireError(
-                f"the upstream host is {self.host!r}, not loopback: a rehearsal there could change real data. "
-                "Start a private server (unix socket or 127.0.0.1) and name that."
+                f"the upstream host is {self.host!r}, not loopback",
+                why="A rehearsal there could change real data.",
+                do="Start a private server (unix socket or 127.0.0.1) and name that.",
             )
+
+    @classmethod
+    def of(cls, server: "Server") -> "Upstream":
+        """Where `server` listens."""
+        if server.socket_dir is not None:
+            return cls(socket_dir=server.socket_dir, port=server.port)
+        return cls(host=server.host, port=server.port)
 
     def __str__(self) -> str:
         return f"{self.socket_dir or self.host}:{self.port}"

@@ -29,7 +29,8 @@ _KINDS: dict[str, Kind] = {
     "savepoint": "savepoint", "release": "release", "copy": "copy", "call": "call", "do": "call",
     "set": "set", "reset": "set", "show": "show",
     "create": "ddl", "alter": "ddl", "drop": "ddl", "truncate": "ddl", "comment": "ddl", "grant": "ddl",
-    "revoke": "ddl", "reindex": "ddl", "cluster": "ddl", "refresh": "ddl", "import": "ddl", "security": "ddl", "reassign": "ddl",
+    "revoke": "ddl", "reindex": "ddl", "cluster": "ddl", "refresh": "ddl", "import": "ddl", "security": "ddl",
+    "reassign": "ddl",
 }  # fmt: skip
 _VERBS = frozenset(("select", "values", "table", "insert", "update", "delete", "merge"))
 _CHANGING = frozenset(("insert", "update", "delete", "merge"))
@@ -214,7 +215,7 @@ def shape_of(found: Sequence[Token]) -> str:
         if text == "?" and out:
             if previous is not None and previous.kind is token.kind is T.STRING:
                 continue  # adjacent strings are one literal
-            if out[-1] in ("-", "+") and len(out) > 1 and out[-2] in UNARY_AFTER and token.kind is T.NUMBER:
+            if token.kind is T.NUMBER and out[-1] in ("-", "+") and len(out) > 1 and out[-2] in UNARY_AFTER:
                 out.pop()
         out.append(text)
         previous = token
@@ -255,12 +256,3 @@ def _joined(texts: Sequence[str]) -> str:
             parts.append(" " + text)
         tight, previous = text in ("(", "[", ".", "::"), text
     return "".join(parts)
-
-
-def unit_shape(parts: Sequence[Part]) -> str | None:
-    """The shape of what goes to the server in one piece: its points, equal neighbours folded; None without a point."""
-    shapes: list[str] = []
-    for part in parts:
-        if part.is_point and (not shapes or shapes[-1] != part.shape):
-            shapes.append(part.shape)
-    return "; ".join(shapes) or None

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
@@ -12,7 +12,11 @@ from holdtrue.stage.wire.errors import WireError
 
 @dataclass(frozen=True)
 class Point:
-    """The `ordinal`-th (from 0) unit of this shape that the process sends after arming."""
+    """The `ordinal`-th (from 0) statement of this shape that the process sends after arming.
+
+    It stands for the whole unit that the statement is sent in: a query string with several statements, or a pipeline
+    batch, is stopped or cut as one.
+    """
 
     process: str
     shape: str
@@ -44,7 +48,8 @@ class Trap:
         self._traps = traps
         traps.add(self)
 
-    def matches(self, shape: str, *, in_transaction: bool) -> bool:
+    def matches(self, shapes: Sequence[str], *, in_transaction: bool) -> bool:
+        """Whether a unit with these points runs into it. Every unit of the process is asked once, in order."""
         raise NotImplementedError
 
     def disarm(self) -> None:
@@ -62,11 +67,10 @@ class _AtPoint(Trap):
         self.point = point
         self._seen = 0
 
-    def matches(self, shape: str, *, in_transaction: bool) -> bool:
-        if shape != self.point.shape:
-            return False
-        self._seen += 1
-        return self._seen > self.point.ordinal
+    def matches(self, shapes: Sequence[str], *, in_transaction: bool) -> bool:
+        count = shapes.count(self.point.shape)
+        self._seen += count
+        return count > 0 and self._seen > self.point.ordinal
 
 
 class Arm(_AtPoint):
@@ -108,13 +112,18 @@ class Hold(Stop, _AtPoint):
         self._reached = asyncio.Event()
         self._decision: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
 
+    @property
+    def is_reached(self) -> bool:
+        """A request stands at the point, or stood there."""
+        return self.held is not None
+
     async def reached(self) -> Held:
         """Wait until a request stands at the point. Raises WireError when the hold was taken away before."""
         await self._reached.wait()
         if self.held is None:
             raise WireError(
-                f"the hold at {self.point} was released before any request reached it. "
-                "Wait for `reached` while the hold is in place."
+                f"the hold at {self.point} was released before any request reached it",
+                do="Wait for `reached` while the hold is in place.",
             )
         return self.held
 
@@ -167,7 +176,7 @@ class Pause(Stop):
         """Who is being held, in order of arrival."""
         return tuple(self._waiting.values())
 
-    def matches(self, shape: str, *, in_transaction: bool) -> bool:
+    def matches(self, shapes: Sequence[str], *, in_transaction: bool) -> bool:
         return self._inside or not in_transaction
 
     async def stop(self, held: Held) -> Decision:
@@ -221,9 +230,9 @@ class Traps:
     def discard(self, trap: Trap) -> None:
         self._armed.pop(trap, None)
 
-    def sprung(self, process: str, shape: str, *, in_transaction: bool) -> list[Trap]:
-        """What this unit runs into; every call counts as one occurrence of the shape."""
-        found = [t for t in self if t.process == process and t.matches(shape, in_transaction=in_transaction)]
+    def sprung(self, process: str, shapes: Sequence[str], *, in_transaction: bool) -> list[Trap]:
+        """What a unit with these points runs into; the statements in it are counted."""
+        found = [t for t in self if t.process == process and t.matches(shapes, in_transaction=in_transaction)]
         for trap in found:
             if not trap.repeats:
                 self.discard(trap)

@@ -24,8 +24,6 @@ class Statement:
     """Order in which the server's answers completed, over all listeners."""
     unit: int
     """Number of the piece that it was sent in: equal for the statements of one query string or pipeline batch."""
-    point: str | None
-    """Shape of that piece as a point; None when it is not worth one."""
     process: str
     connection: int
     backend: int
@@ -113,26 +111,26 @@ class Recording:
     def points(
         self, *, process: str | None = None, in_request: str | None = None, writes_only: bool = False
     ) -> list[Point]:
-        """The points passed, in order: arm them before the same thing happens again.
+        """The points passed, in the order sent: arm them before the same thing happens again.
 
-        Ordinals count from the start of the recording, so arm where the recording would start. `in_request` and
-        `writes_only` leave out points; they do not change the ordinals of the others.
+        One for each unit, by its first statement that is a point. Ordinals count from the start of the recording, so
+        arm where the recording would start; `process`, `in_request` and `writes_only` leave out points without
+        changing the ordinals of the others.
         """
         units: dict[int, list[Statement]] = {}
         for statement in self.statements:
-            if statement.point is not None:
+            if statement.is_point:
                 units.setdefault(statement.unit, []).append(statement)
         found: list[Point] = []
         seen: Counter[tuple[str, str]] = Counter()
-        for number in sorted(units):
-            first, shape = units[number][0], units[number][0].point or ""
-            point = Point(first.process, shape, seen[first.process, shape])
-            seen[first.process, shape] += 1
+        for _, unit in sorted(units.items()):
+            first = unit[0]
             wanted = (
                 process in (None, first.process)
                 and in_request in (None, first.in_request)
-                and (not writes_only or any(statement.is_write_point for statement in units[number]))
+                and (not writes_only or any(statement.is_write_point for statement in unit))
             )
             if wanted:
-                found.append(point)
+                found.append(Point(first.process, first.shape, seen[first.process, first.shape]))
+            seen.update((statement.process, statement.shape) for statement in unit)
         return found

@@ -61,7 +61,7 @@ class Unit:
         self.steps: list[Step] = []
         self.left = 0
         self.sent_at = 0.0
-        self.shape: str | None = None  # of the point; None when it is none
+        self.shape: str | None = None  # of its first statement that is a point; None without one
         self.audience: Any = ()  # who records it; the hub's
         self.failed = False
         self.continues = False  # the rest of a unit too large to be kept in one piece

@@ -19,4 +19,6 @@ INFORMATION = _words("""
     pg_postmaster_start_time session_user set_config to_regclass to_regtype txid_current_if_assigned user version
 """)
 # A sign after these belongs to the number that follows.
-UNARY_AFTER = _words("( , = < > <= >= <> != [ in values then else when and or not between select return limit offset")
+UNARY_AFTER = _words("""
+    ( [ , = < > <= >= <> != + - * / % || and between by else from in limit not offset or return select then values when
+""")

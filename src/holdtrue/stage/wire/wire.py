@@ -13,6 +13,7 @@ from holdtrue.stage.wire.errors import NotIdle, WireError
 from holdtrue.stage.wire.hub import Hub
 from holdtrue.stage.wire.link import Link, Upstream, send_cancel
 from holdtrue.stage.wire.listener import Listener, Target
+from holdtrue.stage.wire.normalise import analyse
 from holdtrue.stage.wire.points import Arm, Hold, Pause, Point
 from holdtrue.stage.wire.recording import Recording
 from holdtrue.stage.wire.session import Session
@@ -35,6 +36,7 @@ class InFlight:
     connection: int
     backend: int
     sql: str
+    shape: str
     held: bool
 
 
@@ -103,14 +105,19 @@ class Wire:
         await self.stop()
 
     async def listen(self, name: str, database: str, *, port: int = 0) -> Listener:
-        """Open a port on 127.0.0.1 for the process `name`; 0 lets the system choose. Raises WireError, OSError."""
+        """Open a port on 127.0.0.1 for the process `name`; 0 lets the system choose.
+
+        The same name again gives the same listener, which leads to `database` from then on. Give each process a name
+        of its own: that is what keeps their statements apart. Raises WireError, OSError.
+        """
         if not self._running:
-            raise WireError("the wire is not started; use `async with Wire(…)` or `await wire.start()` before `listen`")
-        if name in self._listeners:
-            raise WireError(
-                f"there is already a listener named {name!r}. One listener per process keeps statements apart: "
-                "give each process its own name."
-            )
+            raise WireError("the wire is not started", do="Use `async with Wire(…)`, or `start`, before `listen`.")
+        if (known := self._listeners.get(name)) is not None:
+            if database != known.database:
+                known.target.move(database)
+                for session in list(self._hub.sessions):
+                    session.settle()
+            return known
         target = Target(name, database)
         server = await asyncio.get_running_loop().create_server(lambda: Session(self._hub, target), "127.0.0.1", port)
         self._listeners[name] = listener = Listener(target, server)
@@ -146,8 +153,9 @@ class Wire:
                 if not await hub.until(lambda: not stale(), patience=GRACE):
                     backends = ", ".join(f"{link.process}: backend {link.backend}" for link in stale())
                     raise NotIdle(
-                        f"PostgreSQL did not end {backends} within {GRACE:g} s after its query was cancelled, so the "
-                        "earlier database is still in use. Look at pg_stat_activity for what it waits for."
+                        f"PostgreSQL did not end {backends} within {GRACE:g} s after its query was cancelled",
+                        why="The earlier database is still in use: it cannot be dropped or copied.",
+                        do="Look at pg_stat_activity for what it waits for.",
                     )
             parked = [s for s in hub.sessions if s.exchange.state.listening and s.link is None and not s.ended]
             await asyncio.gather(*(session.reconnect_parked() for session in parked))
@@ -179,7 +187,7 @@ class Wire:
         upstream = self._hub.upstream
         listener = next(iter(self._listeners.values()), None)
         if listener is None:
-            raise WireError("the wire leads to no database yet: call `listen` before `learn_writing_functions`")
+            raise WireError("the wire leads to no database yet", do="Call `listen` first.")
         host = str(upstream.socket_dir) if upstream.socket_dir is not None else upstream.host
         async with await psycopg.AsyncConnection.connect(
             host=host, port=upstream.port, dbname=listener.database, user=role, autocommit=True
@@ -226,7 +234,7 @@ class Wire:
                     return
             if deadline is not None:
                 if now >= deadline:
-                    raise NotIdle(self._not_idle(processes, patience))
+                    raise self._not_idle(processes, patience or 0.0)
                 wait = deadline - now if wait is None else min(wait, deadline - now)
             await hub.changed(wait)
 
@@ -236,7 +244,7 @@ class Wire:
             link not in owned for link in self._hub.links if _among(link.process, processes)
         )
 
-    def _not_idle(self, processes: Collection[str] | None, patience: float | None) -> str:
+    def _not_idle(self, processes: Collection[str] | None, patience: float) -> NotIdle:
         seen = [f"{one.process} runs {one.sql[:120]!r}" for one in self.in_flight() if _among(one.process, processes)]
         seen += [
             f"{one.process} has transaction {one.transaction} open on backend {one.backend}"
@@ -244,9 +252,10 @@ class Wire:
             if _among(one.process, processes)
         ]
         what = "; ".join(seen) or "statements kept arriving, or a backend did not end"
-        return (
-            f"the app was not quiet within {patience:g} s: {what}. What follows would see a half-done state. "
-            "Release holds, pause polling workers with `pause`, or wait longer."
+        return NotIdle(
+            f"the app was not quiet within {patience:g} s: {what}",
+            why="What follows would see a half-done state.",
+            do="Release holds, pause polling workers with `pause`, or wait longer.",
         )
 
     def in_flight(self) -> tuple[InFlight, ...]:
@@ -256,7 +265,8 @@ class Wire:
                 process=session.process,
                 connection=session.number,
                 backend=session.backend,
-                sql=sql.decode("utf-8", "replace"),
+                sql=(text := sql.decode("utf-8", "replace")),
+                shape="; ".join(part.shape for part in analyse(text)),
                 held=held,
             )
             for session in sorted(self._hub.sessions, key=lambda session: session.number)

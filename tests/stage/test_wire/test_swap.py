@@ -1,0 +1,209 @@
+"""Leading live connections to another database."""
+
+import asyncio
+
+import psycopg
+import pytest
+
+from holdtrue.stage.wire import Listener, Wire
+
+from .conftest import Bench
+
+
+async def test_an_idle_pool_does_not_notice_a_swap_and_the_earlier_database_is_free(
+    bench: Bench, wire: Wire, web1: Listener, accounts: str
+) -> None:
+    pool = [await bench.connect(web1, autocommit=True) for _ in range(6)]
+    for connection in pool:
+        await connection.execute("SELECT 1")
+    await wire.swap("postgres")
+    clone = await bench.database(template=accounts)
+    await wire.swap(clone)
+    await bench.admin.execute(f"DROP DATABASE {accounts}")
+    bench.databases.remove(accounts)
+    for connection in pool:
+        assert await _database_of(connection) == clone
+
+
+async def test_prepared_statements_survive_a_swap(bench: Bench, wire: Wire, web1: Listener, accounts: str) -> None:
+    clone = await bench.database(template=accounts)
+    async with bench.direct(clone) as direct:
+        await direct.execute("UPDATE accounts SET balance = 5")
+    query = "SELECT balance FROM accounts WHERE id = %s"
+    connection = await bench.connect(web1, autocommit=True)
+    await connection.execute(query, (1,), prepare=True)
+    await connection.execute("PREPARE by_sql AS SELECT balance FROM accounts WHERE id = $1")
+    other = await bench.connect_asyncpg(web1)
+    prepared = await other.prepare("SELECT balance FROM accounts WHERE id = $1")
+    assert await prepared.fetchval(1) == 100
+    await wire.swap(clone)
+    assert await (await connection.execute(query, (1,), prepare=True)).fetchone() == (5,)
+    assert await (await connection.execute("EXECUTE by_sql(2)")).fetchone() == (5,)
+    assert await prepared.fetchval(2) == 5
+
+
+async def test_settings_survive_a_swap_unless_they_were_local_rolled_back_or_reset(
+    bench: Bench, wire: Wire, web1: Listener, accounts: str
+) -> None:
+    connection = await bench.connect(web1, application_name="shop", options="-c statement_timeout=4321")
+    for statement in (
+        "SET app.kept TO 'kept'",
+        "SET LOCAL app.local TO 'local'",
+        "SET TIME ZONE 'Asia/Tokyo'",
+        "SELECT set_config('app.session', 'x', false), set_config('app.transaction', 'x', true)",
+        "SET app.reset TO 'x'",
+    ):
+        await connection.execute(statement)
+    await connection.execute("SELECT set_config(%s, %s, %s)", ("app.bound", "bound", False))
+    await connection.execute("SELECT set_config(%s, %s, %s)", ("app.bound_locally", "bound", True))
+    await connection.execute("SAVEPOINT one")
+    await connection.execute("SET app.savepoint TO 'x'")
+    await connection.execute("ROLLBACK TO SAVEPOINT one")
+    await connection.commit()
+    await connection.execute("SET app.rolled_back TO 'x'")
+    await connection.rollback()
+    await connection.execute("RESET app.reset")
+    await connection.commit()
+    await wire.swap(await bench.database(template="template1"))
+    names = ["kept", "local", "session", "reset", "bound", "bound_locally", "savepoint", "rolled_back"]
+    row = await (
+        await connection.execute(
+            "SELECT current_setting('TimeZone'), current_setting('application_name'),"
+            " current_setting('statement_timeout'),"
+            + ", ".join(f"current_setting('app.{name}', true)" for name in names)
+        )
+    ).fetchone()
+    assert row is not None
+    assert row[:3] == ("Asia/Tokyo", "shop", "4321ms")
+    values = dict(zip(names, row[3:], strict=True))
+    assert {name for name, value in values.items() if value} == {"kept", "session", "bound"}
+
+
+async def test_the_role_survives_a_swap(bench: Bench, wire: Wire, web1: Listener) -> None:
+    connection = await bench.connect(web1, autocommit=True)
+    await connection.execute("SET ROLE pg_read_all_data")
+    await connection.execute("RESET ALL")
+    await wire.swap("postgres")
+    assert await (await connection.execute("SELECT current_user")).fetchone() == ("pg_read_all_data",)
+
+
+async def test_discard_all_leaves_nothing_to_set_up_again(bench: Bench, wire: Wire, web1: Listener) -> None:
+    connection = await bench.connect(web1, autocommit=True)
+    await connection.execute("SET app.kept TO 'kept'")
+    await connection.execute("PREPARE by_sql AS SELECT 1")
+    await connection.execute("DISCARD ALL")
+    await wire.swap("postgres")
+    assert await (await connection.execute("SELECT current_setting('app.kept', true)")).fetchone() == (None,)
+    with pytest.raises(psycopg.errors.InvalidSqlStatementName):
+        await connection.execute("EXECUTE by_sql")
+
+
+async def test_swaps_in_quick_succession_end_at_the_last_one(bench: Bench, wire: Wire, web1: Listener) -> None:
+    connection = await bench.connect(web1, autocommit=True)
+    second, third = await bench.database(), await bench.database()
+    asked = asyncio.create_task(_database_of(connection))
+    await asyncio.gather(wire.swap(second), wire.swap(third))
+    await asked
+    assert await _database_of(connection) == third
+    # Again while the lazy reconnection is under way.
+    await wire.swap(second)
+    asked = asyncio.create_task(_database_of(connection))
+    await wire.swap(third)
+    assert await asked in (second, third)
+    assert await _database_of(connection) == third
+
+
+async def test_clients_that_connect_during_a_swap_get_the_new_database(
+    bench: Bench, wire: Wire, web1: Listener
+) -> None:
+    second = await bench.database()
+    connecting = [asyncio.create_task(bench.connect(web1, autocommit=True)) for _ in range(4)]
+    swapping = asyncio.create_task(wire.swap(second))
+    connections = await asyncio.gather(*connecting)
+    await swapping
+    assert {await _database_of(connection) for connection in connections} == {second}
+
+
+async def test_a_swap_waits_for_an_open_transaction(bench: Bench, wire: Wire, web1: Listener, accounts: str) -> None:
+    second = await bench.database()
+    connection = await bench.connect(web1)
+    await connection.execute("UPDATE accounts SET balance = 1")
+    swapping = asyncio.create_task(wire.swap(second))
+    assert await _database_of(connection) == accounts
+    await connection.commit()
+    await swapping
+    assert await bench.balances(accounts) == [1, 1]
+    assert await _database_of(connection) == second
+
+
+async def test_a_swap_cuts_who_does_not_come_to_an_end(
+    bench: Bench, wire: Wire, web1: Listener, web2: Listener, accounts: str
+) -> None:
+    open_one, busy_one = await bench.connect(web1), await bench.connect(web2, autocommit=True)
+    await open_one.execute("UPDATE accounts SET balance = 1")
+    sleeping = asyncio.create_task(busy_one.execute("SELECT pg_sleep(60)"))
+    await bench.sleeping()
+    await wire.swap(await bench.database(), patience=0)
+    with pytest.raises(psycopg.OperationalError):
+        await sleeping
+    with pytest.raises(psycopg.OperationalError):
+        await open_one.commit()
+    await bench.admin.execute(f"ALTER DATABASE {accounts} RENAME TO {accounts}_free")
+    await bench.admin.execute(f"ALTER DATABASE {accounts}_free RENAME TO {accounts}")
+    assert await bench.balances(accounts) == [100, 100]
+
+
+async def test_a_parked_listener_hears_the_new_database_at_once(bench: Bench, wire: Wire, web1: Listener) -> None:
+    parked = await bench.connect_asyncpg(web1)
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    await parked.add_listener("jobs", lambda *told: heard.put_nowait(str(told[-1])))
+    for payload in ("first", "second"):
+        name = await bench.database()
+        await wire.swap(name)
+        async with bench.direct(name) as direct:
+            await direct.execute("SELECT pg_notify('jobs', %s)", (payload,))
+        assert await heard.get() == payload
+    await parked.remove_listener("jobs", lambda *_: None)
+    await parked.close()
+
+
+async def test_a_cancel_request_reaches_the_present_backend_after_a_swap(
+    bench: Bench, wire: Wire, web1: Listener
+) -> None:
+    connection = await bench.connect(web1, autocommit=True)
+    given = connection.info.backend_pid
+    await wire.swap("postgres")
+    assert (await (await connection.execute("SELECT pg_backend_pid()")).fetchone()) != (given,)
+    assert connection.info.backend_pid == given
+    sleeping = asyncio.create_task(connection.execute("SELECT pg_sleep(60)"))
+    await bench.sleeping()
+    await connection.cancel_safe()
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        await sleeping
+    await wire.swap("template1")
+
+
+async def test_a_client_learns_of_settings_that_differ_after_a_swap(bench: Bench, wire: Wire, web1: Listener) -> None:
+    second = await bench.database()
+    await bench.admin.execute(f"ALTER DATABASE {second} SET TimeZone TO 'Asia/Tokyo'")
+    connection = await bench.connect(web1, autocommit=True)
+    assert connection.info.parameter_status("TimeZone") == "UTC"
+    await wire.swap(second)
+    await connection.execute("SELECT 1")
+    assert connection.info.parameter_status("TimeZone") == "Asia/Tokyo"
+
+
+async def test_a_swap_to_a_database_that_is_not_there_reaches_the_client_as_the_servers_own_error(
+    bench: Bench, wire: Wire, web1: Listener
+) -> None:
+    connection = await bench.connect(web1, autocommit=True)
+    await wire.swap("nowhere")
+    with pytest.raises(psycopg.errors.InvalidCatalogName, match='database "nowhere" does not exist'):
+        await connection.execute("SELECT 1")
+    await wire.idle(quiet=0, patience=5)
+
+
+async def _database_of(connection: psycopg.AsyncConnection) -> str:
+    row = await (await connection.execute("SELECT current_database()")).fetchone()
+    assert row is not None
+    return str(row[0])

@@ -17,6 +17,7 @@ HTTP_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 SECRET = re.compile(r"secret|password|token|key", re.IGNORECASE)
 LONGEST_ARGUMENT = 200
+DEEPEST_WRAPPING = 12
 
 
 def run(frame: Any, arguments: list[str]) -> None:
@@ -198,23 +199,22 @@ class Survey:
 _PARAMETERS = ("path_params", "query_params", "header_params", "cookie_params", "body_params")
 
 
-def _routed(app: Any) -> tuple[Any, list[Any]]:
+def _routed(app: Any, depth: int = DEEPEST_WRAPPING) -> tuple[Any, list[Any]]:
     """The first thing with a route table, going inward through middleware, and the middleware on the way."""
-    wrappers: list[Any] = []
-    seen: set[int] = set()
-    while not isinstance(getattr(app, "routes", None), (list, tuple)):
-        seen.add(id(app))
-        inner = [
-            value
-            for value in getattr(app, "__dict__", {}).values()
-            if callable(value) and not inspect.isclass(value) and not inspect.isroutine(value) and id(value) not in seen
-        ]
-        wrappers.append(app)
-        inner.sort(key=lambda value: not hasattr(value, "routes"))
-        if not inner:
-            return None, []
-        app = inner[0]
-    return app, wrappers
+    if isinstance(getattr(app, "routes", None), (list, tuple)):
+        return app, []
+    for inner in _wrapped(app) if depth else []:
+        routed, wrappers = _routed(inner, depth - 1)
+        if routed is not None:
+            return routed, [app, *wrappers]
+    return None, []
+
+
+def _wrapped(app: Any) -> list[Any]:
+    """What a middleware object holds that could be the app inside."""
+    slots = [name for kind in type(app).__mro__ for name in getattr(kind, "__slots__", ())]
+    held = [*getattr(app, "__dict__", {}).values(), *(getattr(app, name, None) for name in slots)]
+    return [each for each in held if callable(each) and not inspect.isclass(each) and not inspect.isroutine(each)]
 
 
 def _frontends(router: Any) -> Iterator[tuple[str, Any]]:

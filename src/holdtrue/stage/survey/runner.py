@@ -92,7 +92,14 @@ class Probe:
         finally:
             theirs.close()
         probe = cls(name, process, output)
-        probe._reader, probe._writer = await asyncio.open_connection(sock=ours, limit=LARGEST_ANSWER)
+        try:
+            probe._reader, probe._writer = await asyncio.open_connection(sock=ours, limit=LARGEST_ANSWER)
+        except BaseException:
+            probe._kill()
+            await process.wait()
+            ours.close()
+            output.close()
+            raise
         return probe
 
     async def ask(self, command: Mapping[str, Any], *, patience: float) -> dict[str, Any]:

@@ -10,9 +10,7 @@ PLACEHOLDERS = ("changeme", "change-me", "change_me", "password", "your-secret",
 
 def checked_key(value: str) -> str:
     if len(value) < 32:
-        raise ValueError(
-            "must have at least 32 characters; use secrets.token_urlsafe(48)"
-        )
+        raise ValueError("must have at least 32 characters; use secrets.token_urlsafe(48)")
     if len(set(value)) < 10 or any(word in value.lower() for word in PLACEHOLDERS):
         raise ValueError("is guessable; use a random value")
     return value

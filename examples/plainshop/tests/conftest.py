@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -12,10 +11,11 @@ import psycopg
 import pytest
 from alembic import command
 from alembic.config import Config
+from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
-
-from plainshop.main import create_app
+from plainshop.app import create_app
 from plainshop.settings import Settings, load_settings
+
 from tests.fakes import FakeSmtp, FakeStripe, Shop, open_shop
 
 ROOT = Path(__file__).parent.parent
@@ -80,6 +80,12 @@ def environment(url: str) -> dict[str, str]:
     }
 
 
+@pytest.fixture(autouse=True)
+def cheap_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr("plainshop.passwords._hasher", cheap)
+
+
 @pytest.fixture
 def settings(postgres: Postgres, migrated: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name, value in environment(postgres.url(RUNTIME, migrated)).items():
@@ -127,14 +133,3 @@ def shop(client: TestClient) -> Shop:
 @pytest.fixture
 def rival(client: TestClient) -> Shop:
     return open_shop(client, "beta")
-
-
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch):
-    """Move the app's clock, not the machine's."""
-    real = time.time
-
-    def move(seconds: float) -> None:
-        monkeypatch.setattr(time, "time", lambda: real() + seconds)
-
-    return move

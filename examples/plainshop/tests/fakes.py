@@ -13,7 +13,6 @@ from uuid import UUID, uuid4
 import httpx2 as httpx
 import stripe
 from fastapi.testclient import TestClient
-
 from plainshop.db import Database
 from plainshop.settings import Settings
 from plainshop.stripe_api import HostedPage, ProviderRefund

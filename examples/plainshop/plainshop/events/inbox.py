@@ -55,7 +55,7 @@ def apply_event(database: Database, message: StripeMessage, *, live: bool, reque
     with database.system() as session:
         # First, so that a second delivery waits here for the outcome of the first.
         row = insert(StripeEvent).values(event_id=message.id, type=message.type, outcome=outcome)
-        if session.execute(row.on_conflict_do_nothing()).rowcount == 0:
+        if session.scalar(row.on_conflict_do_nothing().returning(StripeEvent.event_id)) is None:
             return "duplicate"
         if handler:
             handler(session, message.type, request_id, message.data.object)

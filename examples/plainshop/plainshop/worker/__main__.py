@@ -34,8 +34,10 @@ def run(database: Database, settings: Settings) -> int:
     loops.append(Loop("housekeeping", partial(prune_counters, database), 3600, stop))
     for loop in loops:
         loop.start()
+    log.info("started")
     for loop in loops:
         loop.join()
+    log.info("stopped")
     return 1 if any(loop.failed for loop in loops) else 0
 
 

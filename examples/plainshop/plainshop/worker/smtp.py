@@ -24,7 +24,8 @@ def message(job: MailJob, text: Text, settings: Settings) -> EmailMessage:
     mail["Date"] = format_datetime(now())
     mail["Message-ID"] = f"<{job.id}@{settings.mail_from.rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(text.body)
+    # Plain ASCII throughout; the default would fold a long link.
+    mail.set_content(text.body, cte="7bit")
     return mail
 
 

@@ -1,0 +1,136 @@
+import smtplib
+
+from plainshop.db import Database
+from plainshop.mail import WRITERS, money, write
+from plainshop.models import MailJob
+from plainshop.tokens import Tokens
+from plainshop.worker.loops import next_attempt
+from plainshop.worker.mails import send_next_mail
+from plainshop.worker.smtp import Rejected, deliver, message
+
+from tests.fakes import at_once, open_shop, send_mails
+
+
+def due_again(admin):
+    admin.execute("UPDATE mail_outbox SET due_at = now() WHERE status = 'pending'")
+
+
+def test_sign_up_succeeds_while_the_mail_server_is_down_and_the_mail_comes_later(client, settings, smtp, admin):
+    smtp.refusals["owner@alpha.example"] = [451, 421]
+    open_shop(client, "alpha")
+    for _ in range(3):
+        send_mails(settings)
+        due_again(admin)
+    assert len(smtp.to("owner@alpha.example")) == 1
+    assert admin.execute("SELECT status, attempts FROM mail_outbox").fetchone() == ("sent", 3)
+
+
+def test_a_permanent_refusal_is_dead_at_once_and_stops_no_other(client, settings, smtp, admin):
+    smtp.refusals["owner@alpha.example"] = [550]
+    open_shop(client, "alpha")
+    open_shop(client, "beta")
+    admin.execute("UPDATE mail_outbox SET kind = 'poison' WHERE recipient = 'owner@alpha.example'")
+    open_shop(client, "gamma")
+    smtp.refusals["owner@gamma.example"] = [550]
+    send_mails(settings)
+    assert [mail["To"] for mail in smtp.sent] == ["owner@beta.example"]
+    dead = admin.execute("SELECT recipient, attempts FROM mail_outbox WHERE status = 'dead' ORDER BY 1").fetchall()
+    assert dead == [("owner@alpha.example", 1), ("owner@gamma.example", 1)]
+
+
+def test_attempts_are_spaced_jittered_and_end(client, settings, smtp, admin):
+    settings = settings.model_copy(update={"worker_max_attempts": 3})
+    smtp.refusals["owner@alpha.example"] = [451] * 9
+    open_shop(client, "alpha")
+    for _ in range(5):
+        send_mails(settings)
+        due_again(admin)
+    assert admin.execute("SELECT status, attempts FROM mail_outbox").fetchone() == ("dead", 3)
+    assert len({next_attempt(settings, 5) for _ in range(5)}) == 5
+
+
+def test_four_workers_send_each_mail_once(client, settings, smtp, admin, shop):
+    admin.execute(
+        "INSERT INTO mail_outbox (shop_id, id, kind, dedupe_key, recipient, params, status, attempts, due_at) "
+        "SELECT %s, gen_random_uuid(), 'welcome', n::text, n || '@x.example', '{}', 'pending', 0, now() "
+        "FROM generate_series(1, 200) n",
+        [shop.id],
+    )
+    at_once([lambda: send_mails(settings)] * 4)
+    ids = [mail["Message-ID"] for mail in smtp.sent]
+    assert len(ids) == len(set(ids)) == 201
+
+
+def test_a_mail_of_a_dead_worker_is_sent_under_the_same_id(client, settings, smtp, admin, monkeypatch):
+    open_shop(client, "alpha")
+    database = Database(settings, pool_size=2)
+    kill = KeyboardInterrupt
+
+    def sent_and_killed(mail, *_):
+        smtp.sent.append(mail)
+        raise kill
+
+    monkeypatch.setattr("plainshop.worker.mails.deliver", sent_and_killed)
+    try:
+        send_next_mail(database, settings, Tokens(settings))
+    except KeyboardInterrupt:
+        monkeypatch.setattr("plainshop.worker.mails.deliver", smtp.deliver)
+    due_again(admin)
+    send_mails(settings)
+    database.close()
+    first, second = smtp.sent
+    assert first["Message-ID"] == second["Message-ID"]
+
+
+def test_every_kind_of_mail_can_be_written(settings, shop):
+    params = {"invitation_id": shop.id, "role": "viewer", "order_id": "x", "amount_cents": 1999, "currency": "eur"}
+    for kind in WRITERS:
+        job = MailJob(id=shop.id, kind=kind, recipient="a@b.example", params=params)
+        import uuid
+
+        job.id, job.shop_id = uuid.uuid4(), uuid.UUID(shop.id)
+        mail = message(job, write(job, "alpha", settings, Tokens(settings)), settings)
+        assert mail["Date"] and mail["Message-ID"] and mail["To"] == "a@b.example"
+        assert mail.as_bytes().isascii()
+        assert b"=\r\n" not in mail.as_bytes()
+    assert (money(1999, "eur"), money(1999, "jpy")) == ("19.99 EUR", "1999 JPY")
+
+
+class Server:
+    """What smtplib shows of a server that refuses at one phase."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __call__(self, *_, **__):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return False
+
+    def send_message(self, *_, **__):
+        raise self.error
+
+
+def test_only_a_refusal_of_this_mail_is_permanent(settings, monkeypatch, shop):
+    phases = {
+        smtplib.SMTPRecipientsRefused({"a@b.example": (550, b"")}): True,
+        smtplib.SMTPRecipientsRefused({"a@b.example": (450, b"")}): False,
+        smtplib.SMTPDataError(554, b""): True,
+        smtplib.SMTPDataError(451, b""): False,
+        smtplib.SMTPSenderRefused(550, b"", "x"): True,
+        smtplib.SMTPConnectError(554, b""): False,
+        smtplib.SMTPServerDisconnected(): False,
+        ConnectionRefusedError(): False,
+    }
+    for error, permanent in phases.items():
+        monkeypatch.setattr("smtplib.SMTP", Server(error))
+        try:
+            deliver(None, "a@b.example", settings)
+        except Rejected:
+            assert permanent, error
+        except (smtplib.SMTPException, OSError):
+            assert not permanent, error

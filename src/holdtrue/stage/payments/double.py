@@ -1,7 +1,5 @@
 """The Stripe double: an HTTPS server that the official SDKs take for Stripe, with a state that can be put back."""
 
-import base64
-import binascii
 import json
 import logging
 import secrets
@@ -18,6 +16,7 @@ from holdtrue.stage.payments.books import Books
 from holdtrue.stage.payments.calls import Call
 from holdtrue.stage.payments.clock import Clock
 from holdtrue.stage.payments.customer import ScriptedCustomer
+from holdtrue.stage.payments.exchange import form_of, key_of, response_of
 from holdtrue.stage.payments.idempotency import IdempotencyKeys, Kept
 from holdtrue.stage.payments.ids import Ids
 from holdtrue.stage.payments.outages import Hold, Match, Mode, Outage
@@ -194,11 +193,11 @@ class StripeDouble:
         if outage is not None and outage.mode == "lose_response":
             return Drop()
         call.delivered = True
-        return _response(call, answer)
+        return response_of(call, answer)
 
     def _record(self, request: Request) -> Call:
         try:
-            parameters = forms.decode(_form(request))
+            parameters = forms.decode(form_of(request))
         except errors.StripeError:
             parameters = {}  # decoded again, and refused, once the caller is known
         call = Call(
@@ -227,7 +226,7 @@ class StripeDouble:
                 request_id=call.request_id,
                 idempotency_key=key,
             )
-            forms.decode(_form(request))
+            forms.decode(form_of(request))
             if trouble == "rate_limit":
                 raise errors.too_many()
             if key is None:
@@ -284,7 +283,7 @@ class StripeDouble:
             raise errors.server_failure() from defect
 
     def _authorise(self, request: Request) -> AccountStore:
-        key = _key(request.header("authorization") or "")
+        key = key_of(request)
         if not key:
             raise errors.no_key()
         if compare_digest(key.encode(), self.publishable_key.encode()):
@@ -304,39 +303,3 @@ class StripeDouble:
 
     def _event_books(self, account: str | None) -> Books:
         return self._books(self.world.accounts[account or self.world.platform])
-
-
-def _form(request: Request) -> str:
-    encoded = (
-        request.body if request.method == "POST" or (request.body and not request.query) else request.query.encode()
-    )
-    return encoded.decode("utf-8", errors="replace")
-
-
-def _key(authorization: str) -> str:
-    """The API key of a Bearer or Basic (the key as user name) header."""
-    scheme, _, value = authorization.partition(" ")
-    if scheme.lower() != "basic":
-        return value.strip()
-    try:
-        return base64.b64decode(value, validate=True).decode().partition(":")[0]
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
-
-
-def _response(call: Call, answer: Answer) -> Response:
-    headers = [
-        ("Server", "nginx"),
-        ("Content-Type", "application/json"),
-        ("Cache-Control", "no-cache, no-store"),
-        ("Request-Id", str(call.request_id)),
-        ("Stripe-Version", call.version),
-        *answer.headers,
-    ]
-    if call.account is not None:
-        headers.append(("Stripe-Account", call.account))
-    if call.idempotency_key is not None and call.method == "POST":
-        headers.append(("Idempotency-Key", call.idempotency_key))
-        if not call.replayed:
-            headers.append(("Original-Request", str(call.request_id)))
-    return Response(status=answer.status, headers=tuple(headers), body=answer.body)

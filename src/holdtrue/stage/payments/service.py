@@ -22,8 +22,10 @@ from holdtrue.stage.payments import (
     setup_intents,
     shapes,
     subscription_routes,
+    versions,
 )
 from holdtrue.stage.payments.books import Books
+from holdtrue.stage.payments.parameters import KNOWN
 from holdtrue.stage.payments.params import Params
 from holdtrue.stage.payments.routing import Router
 
@@ -74,6 +76,8 @@ class Service:
             raise errors.unknown_url(method, path)
         route, identifiers = found
         values = {name: value for name, value in parameters.items() if name != "expand"}
+        if books.at_least(versions.LATEST):
+            _refuse_unknown(values, KNOWN.get((method, route.path), frozenset()))
         params = Params(values)
         before = books.world.snapshot()
         try:
@@ -99,6 +103,17 @@ class Service:
         elif error.status >= 500 or error.kind == "card_error":
             headers = (("Stripe-Should-Retry", "false"),)
         return Answer(status=error.status, body=encode(body), headers=headers, stored=error.stored)
+
+
+def _refuse_unknown(values: Mapping[str, Any], known: frozenset[str]) -> None:
+    """Older versions knew parameters that are gone since, so only today's version is held to today's."""
+    unknown = [name for name in values if name not in known]
+    if unknown:
+        raise errors.invalid(
+            f"Received unknown parameter{'s' if len(unknown) > 1 else ''}: {', '.join(unknown)}",
+            param=unknown[0],
+            code="parameter_unknown",
+        )
 
 
 def encode(value: Any) -> bytes:

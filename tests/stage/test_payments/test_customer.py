@@ -127,9 +127,7 @@ async def test_a_subscription(double: StripeDouble, checkout: Callable[..., Awai
 async def test_before_basil_a_subscription_is_told_of_before_it_is_paid(
     authority: Authority, http: stripe.HTTPClient, call: Call
 ) -> None:
-    double = StripeDouble(
-        authority=authority, seed="old", clock=Clock(lambda: 1_700_000_000), api_version="2024-06-20"
-    )
+    double = StripeDouble(authority=authority, seed="old", clock=Clock(lambda: 1_700_000_000), api_version="2024-06-20")
     await double.start()
     client = stripe.StripeClient(
         double.secret_key, base_addresses={"api": double.url}, http_client=http, stripe_version="2024-06-20"

@@ -25,7 +25,9 @@ async def test_the_module_level_style_takes_a_payment(
     assert session.url == f"https://checkout.stripe.com/c/pay/{session.id}"
 
     double.customer.pay(session.id)
-    paid = await call(stripe.checkout.Session.retrieve, session.id, expand=["payment_intent.latest_charge", "line_items"])
+    paid = await call(
+        stripe.checkout.Session.retrieve, session.id, expand=["payment_intent.latest_charge", "line_items"]
+    )
     assert (paid.status, paid.payment_status) == ("complete", "paid")
     assert paid.payment_intent.latest_charge.amount_captured == 3998
     assert [line.description for line in paid.line_items.data] == ["Tea"]
@@ -48,9 +50,7 @@ async def test_the_client_style_sells_a_subscription(
     )
     customer = await call(client.v1.customers.create, {"email": "b@example.com"})
     method = await call(client.v1.payment_methods.attach, "pm_card_visa", {"customer": customer.id})
-    await call(
-        client.v1.customers.update, customer.id, {"invoice_settings": {"default_payment_method": method.id}}
-    )
+    await call(client.v1.customers.update, customer.id, {"invoice_settings": {"default_payment_method": method.id}})
     subscription = await call(
         client.v1.subscriptions.create,
         {"customer": customer.id, "items": [{"price": price.id}], "expand": ["latest_invoice.payments"]},

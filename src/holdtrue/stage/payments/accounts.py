@@ -29,11 +29,29 @@ def make(books: Books, identifier: str, **fields: Any) -> Resource:
         "email": None,
         "metadata": {},
         "payouts_enabled": True,
-        "settings": {"dashboard": {"display_name": "Stage", "timezone": "Etc/UTC"}},
+        "settings": _settings(),
         "type": "standard",
         **fields,
     }
     return books.save(account)
+
+
+def _settings() -> Resource:
+    descriptors = ("statement_descriptor", "statement_descriptor_kana", "statement_descriptor_kanji")
+    return {
+        "branding": dict.fromkeys(("icon", "logo", "primary_color", "secondary_color")),
+        "card_payments": {
+            "decline_on": {"avs_failure": False, "cvc_failure": True},
+            "statement_descriptor_prefix": None,
+        },
+        "dashboard": {"display_name": "Stage", "timezone": "Etc/UTC"},
+        "payments": dict.fromkeys(descriptors),
+        "payouts": {
+            "debit_negative_balances": True,
+            "schedule": {"delay_days": 2, "interval": "daily"},
+            "statement_descriptor": None,
+        },
+    }
 
 
 def _self(books: Books, _: Params) -> Resource:

@@ -13,6 +13,8 @@ Due = tuple[int, Callable[[], object]]
 
 def advance(world: World, open_books: Callable[[AccountStore], Books], seconds: float) -> list[Event]:
     """Move the clock forward, stopping at each moment at which something is due; answers the events on the way."""
+    if seconds < 0:
+        raise ValueError(f"cannot advance Stripe's clock by {seconds} s: restore a snapshot to go back in time")
     start, target = len(world.events), world.clock.now() + seconds
     while True:
         due = min(

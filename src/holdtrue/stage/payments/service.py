@@ -47,6 +47,10 @@ _RESOURCES = (
 )
 
 
+ROUTES = tuple(route for resource in _RESOURCES for route in resource.ROUTES)
+"""Everything that is modelled."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """Status and JSON body; `stored` tells whether an idempotency key remembers it."""
@@ -61,7 +65,7 @@ class Service:
     """Executes requests. A request that is refused leaves no trace; a declined card leaves its failed charge."""
 
     def __init__(self) -> None:
-        self._router = Router(route for resource in _RESOURCES for route in resource.ROUTES)
+        self._router = Router(ROUTES)
         self.unmodelled: dict[str, None] = {}
 
     def execute(self, books: Books, method: str, path: str, parameters: Mapping[str, Any]) -> Answer:

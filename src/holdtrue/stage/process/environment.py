@@ -193,6 +193,7 @@ class _Builder:
             log_path=_log_of(place),
             patience=self.patience,
             name="the installation",
+            sealed=False,
         )
         if done.returncode != 0:
             tail = "\n".join(f"    {line}" for line in done.output.splitlines()[-20:])

@@ -30,13 +30,14 @@ async def run(
     patience: float,
     redact: Redactor = unredacted,
     name: str = "command",
+    sealed: bool = True,
 ) -> Completed:
     """Runs a one-shot command (migrate, seed) to its end. A non-zero code is returned, not raised.
 
     Raises ``StartError`` when it cannot be executed, ``CommandTimeoutError`` when it takes longer than ``patience``
-    seconds; it is killed then.
+    seconds; it is killed then. ``sealed=False`` lets it use the network, as an installer must.
     """
-    process = AppProcess(name, command, cwd=cwd, env=env, log_path=log_path, redact=redact)
+    process = AppProcess(name, command, cwd=cwd, env=env, log_path=log_path, redact=redact, sealed=sealed)
     begun = time.monotonic()
     await process.start()
     try:

@@ -21,6 +21,7 @@ Redactor = Callable[[str], str]
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _TAIL_BYTES = 16_384
+_LONGEST_SECRET = 1_024
 
 
 def unredacted(text: str) -> str:
@@ -33,6 +34,9 @@ class AppProcess:
 
     ``log_path`` is written by the app itself and may hold its secrets: the file is readable by its owner only, belongs
     in a scratch directory, and is shown through ``log()`` alone, which redacts.
+
+    A ``sealed`` process cannot connect outside this machine (``seal.py``); once started, ``sealed`` tells whether the
+    kernel agreed. Only installers run unsealed.
     """
 
     def __init__(
@@ -44,12 +48,14 @@ class AppProcess:
         env: Mapping[str, str],
         log_path: Path,
         redact: Redactor = unredacted,
+        sealed: bool = True,
     ) -> None:
         self.name = name
         self.command = list(command)
         self.cwd = cwd
         self.env = dict(env)
         self.log_path = log_path
+        self.sealed = sealed
         self.exited = asyncio.Event()
         self.pid: int | None = None
         self.returncode: int | None = None
@@ -84,8 +90,15 @@ class AppProcess:
             start_new_session=True,
         )  # fmt: skip
         self._reader = asyncio.create_task(self._read_events(self._supervisor), name=f"supervisor of {self.name}")
-        specification = {"command": self.command, "cwd": str(self.cwd), "env": self.env, "log": str(self.log_path)}
-        data = json.dumps(specification).encode()
+        data = json.dumps(
+            {
+                "command": self.command,
+                "cwd": str(self.cwd),
+                "env": self.env,
+                "log": str(self.log_path),
+                "sealed": self.sealed,
+            }
+        ).encode()
         try:
             await self._send(len(data).to_bytes(8, "big") + data)
             await self._started
@@ -148,7 +161,8 @@ class AppProcess:
                 os.killpg(self.pid, signal.SIGKILL)
         await self._send(b"kill\n")
         if self._reader is not None:
-            await self._reader
+            await asyncio.wait({self._reader})  # unlike a plain await, cancelling us does not cancel the reader
+            self._reader.result()
         return self.returncode
 
     def log(self, lines: int | None = None) -> str:
@@ -160,7 +174,8 @@ class AppProcess:
             file.seek(first)
             data = file.read()
         if first > self._log_start:
-            data = data.partition(b"\n")[2] or data  # not half a line: half a secret is not recognised
+            # Not half a line, or the rest of one without an end: half a secret is not recognised.
+            data = data.partition(b"\n")[2] or data[_LONGEST_SECRET:]
         text = self._redact(data.decode(errors="replace"))
         return text if lines is None else "\n".join(text.splitlines()[-lines:])
 
@@ -180,7 +195,7 @@ class AppProcess:
             async for line in supervisor.stdout:
                 event: dict[str, Any] = json.loads(line)
                 if event["event"] == "started":
-                    self.pid = event["pid"]
+                    self.pid, self.sealed = event["pid"], event["sealed"]
                     if not self._started.done():
                         self._started.set_result(None)
                 elif event["event"] == "failed":

@@ -11,6 +11,9 @@ Started as ``python -I -S supervisor.py`` with three promises:
 On systems without prctl (macOS) there is no subreaper: what stays in the app's process group is killed; a daemon that
 left its session is not.
 
+When the specification says ``sealed``, the app runs behind the kernel's guard, whose questions are answered here (see
+``seal.py``); where there is none, the app runs without it, and ``started`` says so.
+
 Commands on stdin: ``term``, ``kill``. Events on stdout, one JSON object a line: ``started`` (pid), ``failed``
 (message), ``exited`` (return code; negative is a signal), the last when nothing of the app is alive any more.
 """
@@ -22,10 +25,17 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from holdtrue.stage.process import seal
+else:
+    sys.path.append(str(Path(__file__).parent))  # last: nothing of ours may hide the standard library
+    import seal
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 LINUX = sys.platform == "linux"
@@ -70,13 +80,15 @@ class Supervisor:
         self.returncode: int | None = None
         self.pid = 0
         self.wake = -1
+        self.guard: seal.Guard | None = None
 
     def tell(self, **event: object) -> None:
         with contextlib.suppress(BrokenPipeError):  # the stage is gone; the lifeline says the same
             os.write(1, json.dumps(event).encode() + b"\n")
 
     def start(self) -> bool:
-        with open(self.specification["log"], "ab", buffering=0) as log:  # noqa: PTH123
+        ours, theirs = socket.socketpair()
+        with ours, theirs, open(self.specification["log"], "ab", buffering=0) as log:  # noqa: PTH123
             try:
                 app = subprocess.Popen(
                     self.specification["command"],
@@ -86,16 +98,27 @@ class Supervisor:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                    preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509  one thread only
+                    preexec_fn=lambda: self.become(theirs),  # noqa: PLW1509  there is one thread only
                 )
             except OSError as refusal:
                 name = errno.errorcode.get(refusal.errno or 0, "")
                 self.tell(event="failed", errno=name, message=f"{refusal.strerror}: {refusal.filename}")
                 return False
+            self.guard = self.take_guard(ours)
         self.pid = app.pid
         app.returncode = 0  # reaped below with everybody else, never by Popen
-        self.tell(event="started", pid=app.pid)
+        self.tell(event="started", pid=app.pid, sealed=self.guard is not None)
         return True
+
+    def become(self, ours: socket.socket) -> None:
+        """In the forked child, before it becomes the app."""
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        listener = seal.enter() if self.specification["sealed"] else None
+        socket.send_fds(ours, [b"."], [] if listener is None else [listener])
+
+    def take_guard(self, theirs: socket.socket) -> "seal.Guard | None":
+        _, listeners, _, _ = socket.recv_fds(theirs, 1, 1)
+        return seal.Guard(listeners[0], self.specification["env"].get("HOLDTRUE_STAGE_EGRESS")) if listeners else None
 
     def send(self, number: int) -> None:
         """To the group, and to whoever left it: a worker in a session of its own is the app's as well."""
@@ -143,20 +166,30 @@ class Supervisor:
         self.tell(event="exited", returncode=self.returncode)
 
     def serve(self) -> None:
+        poll = select.poll()
+        for descriptor in (0, self.wake):
+            poll.register(descriptor, select.POLLIN)
+        if self.guard is not None:
+            poll.register(self.guard.listener, select.POLLIN)
         while True:
-            readable, _, _ = select.select([0, self.wake], [], [])
-            if self.wake in readable:
-                if signal.SIGTERM in os.read(self.wake, 4096):
+            for descriptor, event in poll.poll():
+                if self.guard is not None and descriptor == self.guard.listener:
+                    if event & select.POLLIN:
+                        self.guard.answer()
+                    else:
+                        poll.unregister(descriptor)  # nobody is left who could ask
+                elif not self.heed(descriptor):
                     return
-                self.reap()
-                if self.returncode is not None:
-                    return
-            if 0 in readable:
-                line = os.read(0, 4096)
-                if not line or b"kill" in line:
-                    return
-                if b"term" in line:
-                    self.send(signal.SIGTERM)
+
+    def heed(self, descriptor: int) -> bool:
+        """Reads a command or a signal. False when it is time to sweep."""
+        data = os.read(descriptor, 4096)
+        if descriptor == self.wake:
+            self.reap()
+            return signal.SIGTERM not in data and self.returncode is None
+        if b"term" in data:
+            self.send(signal.SIGTERM)
+        return bool(data) and b"kill" not in data
 
 
 def read_specification() -> dict[str, Any]:
@@ -174,7 +207,10 @@ def read_specification() -> dict[str, Any]:
 
 def main() -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    Supervisor(read_specification()).run()
+    specification = read_specification()
+    os.dup2(os.open(specification["log"], os.O_WRONLY | os.O_APPEND), 2)  # a fault of ours is read with the app's words
+    Supervisor(specification).run()
+    os._exit(0)  # a crash of the app is measured in milliseconds; an interpreter's farewell takes ten
 
 
 if __name__ == "__main__":

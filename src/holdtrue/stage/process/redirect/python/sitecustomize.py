@@ -13,7 +13,7 @@ nothing of holdtrue. It works at the socket, whatever SDK or HTTP client sits ab
 
 Out of reach, by nature: what opens sockets in C or Rust itself (gRPC, libpq, pycurl, librdkafka, pyOpenSSL's trust), an
 interpreter started with ``-I``, ``-E`` or ``-S``, and a child started without the ``HOLDTRUE_STAGE_*`` variables. The
-environment's own refusals (``safety.py``) and the kernel's guard (``kernel.py``) stand behind this one.
+environment's refusals (``safety.py``) and, on Linux, the kernel's guard (``seal.py``) stand behind this one.
 """
 # ruff: noqa: PTH100, PTH109, PTH117, PTH118, PTH119, PTH120
 # (pathlib would be one more import at every start of the app's interpreter)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import httpx
 import jmespath
@@ -65,9 +65,10 @@ class Answer:
         if where.startswith("cookie:"):
             return self._cookie(where.removeprefix("cookie:"))
         try:
-            return cast("object | None", jmespath.search(where, self.json))
+            found: object | None = jmespath.search(where, self.json)
         except JMESPathError:
             return None
+        return found
 
     def _cookie(self, name: str) -> str | None:
         for line in self.headers.get_list("set-cookie"):

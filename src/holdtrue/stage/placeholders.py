@@ -53,7 +53,7 @@ class Instruments:
 
     def environment(self, templates: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
         """Render the document's environment."""
-        values = self.values() | dict(extra)
+        values = {"port": "0"} | self.values() | dict(extra)
         return {name: render(self._secrets(text), values) for name, text in templates.items()}
 
     def command(self, command: Command, variables: Mapping[str, object]) -> list[str]:

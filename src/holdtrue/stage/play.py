@@ -167,8 +167,7 @@ async def deliver_well(stage: Stage, webhook: str, event: Event, *, process: str
     answer = await deliver(stage, webhook, stage.payments.webhooks.delivery(event), process=process)
     if not answer.admitted:
         raise StepFailedError(
-            f"a rightly signed {event.type} was answered {answer.describe()}: "
-            f"{stage.redactor.text(answer.text[:200])}",
+            f"a rightly signed {event.type} was answered {answer.describe()}: {stage.redactor.text(answer.text[:200])}",
             where=stage.document.webhooks[webhook].route,
             do="Check the webhook's secret in `process.env` ({stripe_webhook_secret}) and its route.",
         )

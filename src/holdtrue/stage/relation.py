@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdtrue.stage.database import Fingerprint, Noise, learn_noise
+from holdtrue.stage.database import Difference, Fingerprint, Noise, learn
 from holdtrue.stage.stage import Stage
 
 Scenario = Callable[[], Awaitable[None]]
@@ -23,12 +23,12 @@ class State:
 
     def differences(self, other: State, *, mails_at_least_once: bool = False) -> list[str]:
         """What is otherwise in ``other``, in words. Mails may have come more often where a sender died."""
-        found = self.rows.differences(other.rows)
+        found = list(self.rows.compare(other.rows))
         if self.ledger != other.ledger:
             found.append(f"at the provider: {other.ledger} instead of {self.ledger}")
-        mine, theirs = (
-            (set(self.mails), set(other.mails)) if mails_at_least_once else (list(self.mails), list(other.mails))
-        )
+        mine, theirs = list(self.mails), list(other.mails)
+        if mails_at_least_once:
+            mine, theirs = sorted(set(mine)), sorted(set(theirs))
         if mine != theirs:
             found.append(f"mails: {_listed(other.mails)} instead of {_listed(self.mails)}")
         return found
@@ -41,48 +41,48 @@ class Relation:
     stage: Stage
     undisturbed: Scenario
     """Resets the stage, then plays the scenario to its end."""
-    noise: Noise | None = None
+    _noise: Noise = field(default_factory=Noise)
     _expected: dict[float, State] = field(default_factory=dict)
 
     async def learn(self) -> list[str]:
-        """Play the undisturbed scenario twice and learn which columns are noise; return what differs even so."""
-        await self.undisturbed()
-        await self.stage.rest()
-        first = await self.stage.difference()
-        state = await self._others()
-        await self.undisturbed()
-        await self.stage.rest()
-        second = await self.stage.difference()
-        catalog = self.stage.scene.catalog
-        self.noise = learn_noise(first, second, catalog)
-        self.stage.setting.noise.update(self.noise.describe())
-        ledger, mails = state
-        self._expected[0] = State(rows=self._fingerprint(first), ledger=ledger, mails=mails)
-        return self._expected[0].differences(await self.state())
+        """Play the undisturbed scenario twice and learn which columns are noise; return what differs even so.
+
+        What differs between two undisturbed runs cannot be held against a disturbed one.
+        """
+        first, state = await self._run()
+        second, twin = await self._run()
+        learned = learn(self.stage.scene.catalog, first, second)
+        self._noise = learned.noise
+        self.stage.setting.noise.update(learned.noise.describe())
+        self._expected[0] = self._state(first, *state)
+        return [*learned.unstable, *self._expected[0].differences(self._state(second, *twin))]
 
     async def state(self) -> State:
         """The state as it is now."""
-        ledger, mails = await self._others()
-        return State(rows=self._fingerprint(await self.stage.difference()), ledger=ledger, mails=mails)
+        return self._state(await self.stage.difference(), *self._elsewhere())
 
     async def expected(self, age: float = 0) -> State:
-        """The state that an undisturbed run leaves after ``age`` seconds."""
+        """The state that an undisturbed run leaves after ``age`` seconds. Replaces the state as it is now."""
         if age not in self._expected:
-            await self.undisturbed()
-            await self.stage.rest()
+            await self._run()
             await self.stage.age(age)
             await self.stage.rest()
             self._expected[age] = await self.state()
         return self._expected[age]
 
-    def _fingerprint(self, difference: Any) -> Fingerprint:
-        return Fingerprint.of(difference, self.stage.scene.catalog, noise=self.noise)
+    async def _run(self) -> tuple[Difference, tuple[Any, tuple[tuple[str, str], ...]]]:
+        await self.undisturbed()
+        await self.stage.rest()
+        return await self.stage.difference(), self._elsewhere()
 
-    async def _others(self) -> tuple[Any, tuple[tuple[str, str], ...]]:
-        before = len(self.stage.scene.mailbox.mails)
-        mails = sorted(
-            (recipient, mail.subject or "") for mail in self.stage.mail.mails[before:] for recipient in mail.recipients
-        )
+    def _state(self, difference: Difference, ledger: Any, mails: tuple[tuple[str, str], ...]) -> State:
+        rows = Fingerprint.of(self.stage.scene.catalog, difference, noise=self._noise)
+        return State(rows=rows, ledger=ledger, mails=mails)
+
+    def _elsewhere(self) -> tuple[Any, tuple[tuple[str, str], ...]]:
+        """The provider's ledger, and the mails of this run."""
+        fresh = self.stage.mail.mails[len(self.stage.scene.mailbox.mails) :]
+        mails = sorted((recipient, mail.subject or "") for mail in fresh for recipient in mail.recipients)
         return self.stage.payments.ledger(), tuple(mails)
 
 

@@ -169,6 +169,9 @@ class Stage:
         """Go back to the scene: a fresh clone behind the wire, doubles and knowledge as they were, everybody alive."""
         if self._pool is None:
             raise HoldtrueError("the scene is not set")
+        # A process that is still starting must not lose its database under its feet.
+        await self.crew.everybody()
+        await self._note_ports()
         await self.mail.restore(self.scene.mailbox)
         clone = await self._pool.take()
         await self.wire.swap(clone)
@@ -179,8 +182,6 @@ class Stage:
         self._read_log()
         self._written = False
         self._rows = self.scene.rows
-        await self.crew.everybody()
-        await self._note_ports()
 
     async def fresh(self) -> None:
         """Go back to the scene, unless nothing was written since: a refused request usually writes nothing."""

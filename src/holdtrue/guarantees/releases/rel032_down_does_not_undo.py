@@ -33,49 +33,33 @@ from holdtrue.contract.errors import HoldtrueError
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
 from holdtrue.stage import Stage
-from holdtrue.stage.database import schema_difference
-from holdtrue.stage.migrations import Mover, Revision
+from holdtrue.stage.migrations import Mover, mover
 
 
 async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
-    """Each revision: up to it, down again; the schema must be what it was before."""
+    """Each way down: up, then down; the schema must be what it was before."""
     told = stage.document.migrations
     if told is None:
         return
-    mover = Mover(stage.setting, told)
-    async with mover.series():
-        for revision in await mover.revisions():
-            if revision.name in told.irreversible:
-                continue
-            yield Case(
-                name=f"down from {revision.name}",
-                play=partial(_play, stage, mover, revision),
-                cause=revision.name,
-            )
+    moving = mover(stage.setting, told)
+    try:
+        for way in await moving.ways():
+            yield Case(name=f"down from {way}", play=partial(_play, stage, moving, way), cause=way)
+    finally:
+        await moving.close()
 
 
-async def _play(stage: Stage, mover: Mover, revision: Revision) -> Harm | None:
-    async with mover.scratch() as scratch:
-        await scratch.up_to_parent(revision)
-        before = await scratch.dump()
-        await scratch.up(revision)
-        there = await scratch.dump()
-        try:
-            await scratch.down(revision)
-        except HoldtrueError as error:
-            return Harm(
-                seen=f"The way down from revision {revision.name} fails: {error}",
-                where=f"revision {revision.name}",
-                clause=("migrations",),
-            )
-        after = await scratch.dump()
-    stage.player.evidence.add("migration", up=schema_difference(before, there), left=schema_difference(before, after))
-    left = schema_difference(before, after)
+async def _play(stage: Stage, moving: Mover, way: str) -> Harm | None:
+    try:
+        left = await moving.left_by(way)
+    except HoldtrueError as error:
+        return Harm(seen=f"The way down from {way} fails: {error}", where=f"revision {way}", clause=("migrations",))
+    stage.player.evidence.add("migration", way=way, left=left)
     if not left:
         return None
     return Harm(
-        seen=f"Revision {revision.name} went up and down again; the schema is not what it was: {'; '.join(left[:4])}.",
-        where=f"revision {revision.name}",
+        seen=f"{way} went up and down again; the schema is not what it was: {'; '.join(left[:4])}.",
+        where=f"revision {way}",
         clause=("migrations",),
     )
 

@@ -216,6 +216,11 @@ async def test_a_pause_between_transactions_lets_open_ones_finish(
     with wire.pause("web1", inside_transactions=False) as pause:
         await connection.commit()
         assert pause.held == ()
+        polling = asyncio.create_task(connection.execute("SELECT * FROM accounts"))
+        await pause.changed()
+        assert [one.sql for one in pause.held] == ["BEGIN"]
+        assert wire.open_transactions() == ()
+    await polling
     assert await bench.balances(accounts) == [5, 100]
 
 

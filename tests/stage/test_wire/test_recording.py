@@ -81,6 +81,7 @@ async def test_an_error_is_recorded_with_its_statement(bench: Bench, wire: Wire,
     assert insert.message is not None
     assert "duplicate key" in insert.message
     assert select.sqlstate == "42703"
+    assert len(select.parameters) == 1
 
 
 async def test_a_commit_that_fails_at_the_sync_is_borne_by_its_statement(

@@ -163,6 +163,11 @@ async def test_a_parked_listener_hears_the_new_database_at_once(bench: Bench, wi
         async with bench.direct(name) as direct:
             await direct.execute("SELECT pg_notify('jobs', %s)", (payload,))
         assert await heard.get() == payload
+    # Its own notifications come from the process id that it knows.
+    told: asyncio.Queue[int] = asyncio.Queue()
+    await parked.add_listener("own", lambda _, backend, *__: told.put_nowait(backend))
+    await parked.execute("NOTIFY own")
+    assert await told.get() == parked.get_server_pid()
     await parked.remove_listener("jobs", lambda *_: None)
     await parked.close()
 

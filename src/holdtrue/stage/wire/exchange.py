@@ -226,7 +226,9 @@ class Exchange:
         prepared = head.prepared or (head.portal.prepared if head.portal is not None else None)
         if prepared is None or head.kind == p.EXECUTE:
             return None
-        head.step = Step(sql=prepared.sql, part=0, portal=head.portal, started=self._last_end, extended=True)
+        portals = (entry.portal for entry in head.unit.entries if entry.portal is not None)
+        portal = head.portal or next((portal for portal in portals if portal.prepared is prepared), None)
+        head.step = Step(sql=prepared.sql, part=0, portal=portal, started=self._last_end, extended=True)
         return self._step(head)
 
     def _ready(self, status: int) -> None:

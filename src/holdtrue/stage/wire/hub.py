@@ -110,7 +110,7 @@ class Hub:
         points = [] if unit.continues else [part.shape for part in parts if part.is_point]
         unit.shape = points[0] if points else None
         unit.audience = tuple((recording, recording.label_of(process)) for recording in self.recordings)
-        if not points or not self.traps:
+        if not self.traps or unit.continues or not unit.sqls:
             return []
         return self.traps.sprung(process, points, in_transaction=in_transaction)
 

@@ -99,6 +99,11 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     @property
+    def connected(self) -> bool:
+        """There is, or was, a socket whose end will be told to `on_gone`."""
+        return self._transport is not None and not self.gone.is_set()
+
+    @property
     def backend(self) -> int:
         """Process id of the backend, 0 before it is known."""
         return p.backend_pid(self.key) if self.key else 0
@@ -252,11 +257,17 @@ class _OneWay(asyncio.Protocol):
 
     def __init__(self, packet: bytes) -> None:
         self._packet = packet
+        self._transport: asyncio.Transport | None = None
         self.closed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows for the type checker
+        self._transport = transport
         transport.write(self._packet)
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed.set()
@@ -266,4 +277,7 @@ async def send_cancel(upstream: Upstream, key: bytes) -> None:
     """Ask the server to cancel what the backend with this key is doing; done when it has been told. Raises OSError."""
     packet = _OneWay(p.cancel_message(key))
     await upstream.connect(lambda: packet)
-    await packet.closed.wait()
+    try:
+        await packet.closed.wait()
+    finally:
+        packet.abort()

@@ -159,7 +159,8 @@ class Hold(Stop, _AtPoint):
 class Pause(Stop):
     """Stops every request of a process at its next point, until released: parks workers, fills connection pools.
 
-    With `inside_transactions` false only units that would start a transaction stop, so nobody is left holding locks.
+    With `inside_transactions` false everything stops that is sent outside a transaction block, BEGIN and pings
+    included, and nothing else: nobody is left holding locks.
     """
 
     repeats = True
@@ -177,7 +178,7 @@ class Pause(Stop):
         return tuple(self._waiting.values())
 
     def matches(self, shapes: Sequence[str], *, in_transaction: bool) -> bool:
-        return self._inside or not in_transaction
+        return bool(shapes) if self._inside else not in_transaction
 
     async def stop(self, held: Held) -> Decision:
         decision: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()

@@ -4,14 +4,18 @@ import asyncio
 import hmac
 import logging
 import struct
-from typing import Literal
+from collections.abc import Coroutine
+from typing import Any, Literal
 
 from holdtrue.stage.wire import protocol as p
+from holdtrue.stage.wire.connector import Connector
 from holdtrue.stage.wire.exchange import Exchange
 from holdtrue.stage.wire.hub import Hub
-from holdtrue.stage.wire.link import Link, Refused, open_link, send_cancel
+from holdtrue.stage.wire.introduction import Cancel, Introduction, Refuse, Say, Welcome
+from holdtrue.stage.wire.link import Link, Refused, send_cancel
 from holdtrue.stage.wire.listener import Target
 from holdtrue.stage.wire.points import Arm, Held, Stop, Trap
+from holdtrue.stage.wire.stream import ServerStream
 from holdtrue.stage.wire.units import Unit
 
 log = logging.getLogger(__name__)
@@ -21,7 +25,6 @@ BUFFER_LIMIT = 1 << 20
 
 _UNIT_ENDS = frozenset((p.SYNC, p.FLUSH, p.QUERY, p.FUNCTION))
 _COPY = frozenset((p.COPY_DATA, p.COPY_DONE, p.COPY_FAIL))
-_STREAMED = frozenset((p.DATA_ROW, p.COPY_DATA))
 
 
 class Session(asyncio.Protocol):
@@ -36,19 +39,18 @@ class Session(asyncio.Protocol):
         self.client_key = b""
         self.link: Link | None = None
         self.exchange = Exchange(transactions=hub.transactions, clock=asyncio.get_running_loop().time)
-        self._phase: Literal["startup", "password", "connecting", "ready", "closed"] = "startup"
+        self._phase: Literal["startup", "connecting", "ready", "closed"] = "startup"
         self._transport: asyncio.Transport | None = None
         self._client_gone = False
-        self._version = 0
-        self._parameters: dict[bytes, bytes] = {}
-        self._reported: dict[bytes, bytes] = {}  # ParameterStatus by name, as the client knows them
+        self._introduction = Introduction(hub.password)
+        self._connector: Connector | None = None
         self._inbox = bytearray()
         self._scanned = 0
         self._batch: list[tuple[int, bytes]] = []
         self._continues = False
-        self._outbox = b""
-        self._streaming = 0  # bytes of a large message that still have to come from the server
+        self._stream = ServerStream(self._from_server)
         self._blocked = False
+        self._client_full = False
         self._link_full = False
         self._work: asyncio.Task[None] | None = None
         self._waiting: Unit | None = None
@@ -111,10 +113,12 @@ class Session(asyncio.Protocol):
         self._end()
 
     def pause_writing(self) -> None:
+        self._client_full = True
         if self.link is not None:
             self.link.read(False)
 
     def resume_writing(self) -> None:
+        self._client_full = False
         if self.link is not None:
             self.link.read(True)
 
@@ -133,46 +137,20 @@ class Session(asyncio.Protocol):
     # -- startup --------------------------------------------------------------------------------------------------
 
     def _introduce(self) -> None:
-        while self._phase == "startup" and len(self._inbox) >= 8:
-            length, code = struct.unpack_from("!II", self._inbox)
-            if not 8 <= length <= p.STARTUP_LIMIT:
-                raise p.ProtocolViolation(f"a startup packet of {length} bytes")
-            if len(self._inbox) < length:
-                return
-            body = bytes(self._inbox[8:length])
-            del self._inbox[:length]
-            self._start(code, body)
-        if self._phase == "password":
-            self._check_password()
-
-    def _start(self, code: int, body: bytes) -> None:
-        if code in (p.SSL_REQUEST, p.GSSENC_REQUEST):
-            # Loopback only, so no encryption is offered; sslmode=prefer goes on without, sslmode=require refuses.
-            self._send(b"N")
-        elif code == p.CANCEL_REQUEST:
-            self._phase = "connecting"
-            self.hub.spawn(self._cancel(body))  # goes on when the client does not wait for the end
-        elif code >> 16 != 3:
-            self._refuse("08P01", f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}")
-        else:
-            self._version = code
-            self._parameters = p.parse_startup_parameters(body)
-            self.role = self._parameters.get(b"user", b"").decode("utf-8", "replace")
-            self._phase = "password"
-            self._send(p.CLEARTEXT_PASSWORD)
-
-    def _check_password(self) -> None:
-        for kind, start, end in p.complete_messages(self._inbox):
-            given = bytes(self._inbox[start : end - 1])
-            del self._inbox[:end]
-            if kind != p.PASSWORD or not hmac.compare_digest(given, self.hub.password.encode()):
-                self._refuse("28P01", f'password authentication failed for user "{self.role}"')
-                return
-            self._phase = "connecting"
-            self._work = self.hub.spawn(self._greet())
-            return
-        if len(self._inbox) > p.STARTUP_LIMIT:
-            raise p.ProtocolViolation("a password message that does not end")
+        while self._phase == "startup" and (step := self._introduction.next(self._inbox)) is not None:
+            match step:
+                case Say():
+                    self._send(step.data)
+                case Refuse():
+                    self._refuse(step.code, step.text)
+                case Cancel():
+                    self._phase = "connecting"
+                    self.hub.spawn(self._cancel(step.key))  # goes on when the client does not wait for the end
+                case Welcome():
+                    self._phase = "connecting"
+                    self.role = step.role
+                    self._connector = Connector(self.hub, self.target, step)
+                    self._begin(self._greet(self._connector))
 
     async def _cancel(self, key: bytes) -> None:
         """Forward a cancel request to the backend that the client's key stands for today."""
@@ -186,16 +164,16 @@ class Session(asyncio.Protocol):
                 break
         self._close()
 
-    async def _greet(self) -> None:
+    async def _greet(self, connector: Connector) -> None:
         self.hub.touch(self.process)
         try:
-            link, greeting = await self._open_link()
+            link, greeting = await connector.open()
         except Refused as refused:
             self._send(refused.answer)
             self._close()
             return
         self.client_key = link.key
-        self._note_statuses(greeting)
+        connector.news(greeting)
         self._send(b"".join(greeting))
         self._adopt(link)
         self._phase = "ready"
@@ -203,72 +181,30 @@ class Session(asyncio.Protocol):
         self.hub.touch(self.process)
         self._resume()
 
-    async def _open_link(self) -> tuple[Link, list[bytes]]:
-        link = Link(
-            process=self.process,
-            database=self.target.database,
-            generation=self.target.generation,
-            on_gone=self.hub.link_gone,
-        )
-        self.hub.links.add(link)
-        try:
-            greeting = await open_link(link, self.hub.upstream, version=self._version, parameters=self._parameters)
-        except BaseException:
-            self._drop(link)
-            raise
-        return link, greeting
-
-    def _drop(self, link: Link) -> None:
-        if link.gone.is_set():
-            self.hub.link_gone(link)
-        else:
-            link.detach()
-
     def _adopt(self, link: Link) -> None:
         self.link = link
-        self._outbox, self._streaming = b"", 0
+        self._stream = ServerStream(self._from_server)
+        self._link_full = False
         link.attach(self)
-
-    def _note_statuses(self, messages: list[bytes]) -> list[bytes]:
-        """Keep what the server reports about its settings; the reports that are news to the client."""
-        news = []
-        for raw in messages:
-            if raw[0] == p.PARAMETER_STATUS:
-                name, _, value = raw[5:-1].partition(b"\x00")
-                if self._reported.get(name) != value:
-                    self._reported[name] = value
-                    news.append(raw)
-        return news
+        if self._client_full:
+            link.read(False)
 
     async def reconnect(self) -> None:
-        """A server connection to the current database, set up as the last one was. Raises Refused."""
+        """Go on with the current database; a refusal ends the client, as the loss of a server would."""
         async with self._connecting:
-            while self.link is None:
-                link, greeting = await self._open_link()
-                try:
-                    statuses, errors = await link.replay(self.exchange.state.replay())
-                except BaseException:
-                    self._drop(link)
-                    raise
-                if link.generation != self.target.generation:  # swapped again meanwhile
-                    self._drop(link)
-                    continue
-                for error in errors:
-                    log.warning(
-                        "%s: part of a session could not be set up again after a swap: %s",
-                        self.process,
-                        p.error_fields(error[5:]).get("M"),
-                    )
-                self._send(b"".join(self._note_statuses([*greeting, *statuses])))
-                self._adopt(link)
-
-    async def reconnect_parked(self) -> None:
-        """`reconnect`, for a client that waits for notifications; a refusal ends it, as a lost server would."""
-        try:
-            await self.reconnect()
-        except Refused as refused:
-            self._send(refused.answer)
-            self._close()
+            if self.link is not None or self._connector is None or self._phase != "ready":
+                return
+            try:
+                link, news = await self._connector.open_again(self.exchange.state)
+            except Refused as refused:
+                self._send(refused.answer)
+                self._close()
+                return
+            if self._client_gone:
+                self._connector.drop(link)
+                return
+            self._send(b"".join(news))
+            self._adopt(link)
 
     # -- from the client to the server ----------------------------------------------------------------------------
 
@@ -301,12 +237,22 @@ class Session(asyncio.Protocol):
         del self._inbox[:end]
         self._scanned = 0
 
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that the client has to wait for."""
+        self._work = self.hub.spawn(work)
+        self._work.add_done_callback(self._worked)
+
+    def _worked(self, work: asyncio.Task[None]) -> None:
+        if not work.cancelled() and work.exception() is not None:  # logged by the hub
+            self.cut()
+
     def _close_batch(self, *, complete: bool) -> None:
         raw = bytes(self._inbox[: self._scanned])
         del self._inbox[: self._scanned]
         self._scanned = 0
         messages, self._batch = self._batch, []
         unit = self.exchange.enter(next(self.hub.units), messages, raw)
+        unit.complete = complete
         unit.continues, self._continues = self._continues, not complete
         self.hub.touch(self.process)
         traps: list[Trap] = []
@@ -314,7 +260,7 @@ class Session(asyncio.Protocol):
             traps = self.hub.examine(unit, self.process, in_transaction=self.exchange.status != p.IDLE)
         if traps or self.link is None:
             self._blocked, self._waiting = True, unit
-            self._work = self.hub.spawn(self._deliver(unit, traps))
+            self._begin(self._deliver(unit, traps))
         else:
             self._forward(unit)
 
@@ -342,15 +288,13 @@ class Session(asyncio.Protocol):
                 return
             self._muted = (arm, unit)
         if self.link is None:
-            try:
-                await self.reconnect()
-            except Refused as refused:
-                self._send(refused.answer)
-                self._close()
-                return
+            await self.reconnect()
         self._work = self._waiting = None
-        self._forward(unit)
-        self._resume()
+        if self.link is not None:
+            self._forward(unit)
+            # Behind a cut nothing more may reach the server.
+            if self._muted is None or not unit.complete:
+                self._resume()
 
     def _held(self, unit: Unit) -> Held:
         return Held(
@@ -384,35 +328,24 @@ class Session(asyncio.Protocol):
     # -- from the server to the client ----------------------------------------------------------------------------
 
     def server_received(self, data: bytes) -> None:
-        if self._outbox:
-            data, self._outbox = self._outbox + data, b""
-        size = len(data)
-        position = min(self._streaming, size)
-        self._streaming -= position
-        received, header = self.exchange.received, p.HEADER
-        while size - position >= 5:
-            kind, length = header.unpack_from(data, position)
-            end = position + 1 + length
-            if kind in _STREAMED:
-                if end > size:
-                    self._streaming, position = end - size, size
-                    break
-            else:
-                if end > size:
-                    break
-                if kind == p.PARAMETER_STATUS:
-                    self._note_statuses([data[position:end]])
-                else:
-                    received(kind, data[position + 5 : end])
-            position = end
-        if position < size:
-            data, self._outbox = data[:position], data[position:]
-        self._to_client(data)
+        self._to_client(self._stream.feed(data))
         if self.exchange.finished:
             self._finish_units()
         if not self.exchange.queue:
             self._drained.set()
             self.settle()
+
+    def _from_server(self, kind: int, payload: bytes) -> bytes | None:
+        if kind == p.PARAMETER_STATUS:
+            if self._connector is not None:
+                self._connector.news([p.message(kind, payload)])
+        elif kind == p.NOTIFICATION:
+            # Its own must come from the process id that the client knows, also after a swap.
+            if self.link is not None and payload[:4] == self.link.key[:4]:
+                return self.client_key[:4] + payload[4:]
+        else:
+            self.exchange.received(kind, payload)
+        return None
 
     def _to_client(self, data: bytes) -> None:
         if self._muted is None:
@@ -422,6 +355,7 @@ class Session(asyncio.Protocol):
         if self.exchange.copying:  # the client must be told to send its data
             self._send(b"".join(self._withheld))
             self._withheld.clear()
+            self._resume()
 
     def _finish_units(self) -> None:
         units, self.exchange.finished = self.exchange.finished, []
@@ -443,7 +377,7 @@ class Session(asyncio.Protocol):
         if self._muted is not None:
             self.cut(self._muted[0])
         elif self._phase != "closed":
-            self._send(self._outbox)
+            self._send(self._stream.rest())
             self._close()
         self._end()
 
@@ -459,7 +393,7 @@ class Session(asyncio.Protocol):
         self.link = None
         link.detach()
         if self.exchange.state.listening:
-            self.hub.spawn(self.reconnect_parked())
+            self.hub.spawn(self.reconnect()).add_done_callback(self._worked)
 
     def cut(self, arm: Arm | None = None) -> None:
         """Close both sides now."""

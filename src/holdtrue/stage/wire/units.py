@@ -50,7 +50,8 @@ class Unit:
     """What goes to the server in one piece, and one point at most."""
 
     __slots__ = (
-        "audience", "continues", "entries", "failed", "left", "number", "raw", "sent_at", "shape", "sqls", "steps",
+        "audience", "complete", "continues", "entries", "failed", "left", "number", "raw", "sent_at", "shape", "sqls",
+        "steps",
     )  # fmt: skip
 
     def __init__(self, number: int, raw: bytes) -> None:
@@ -64,6 +65,7 @@ class Unit:
         self.shape: str | None = None  # of its first statement that is a point; None without one
         self.audience: Any = ()  # who records it; the hub's
         self.failed = False
+        self.complete = True  # false for a part of a batch too large to be kept in one piece
         self.continues = False  # the rest of a unit too large to be kept in one piece
 
 

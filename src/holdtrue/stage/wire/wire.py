@@ -158,7 +158,7 @@ class Wire:
                         do="Look at pg_stat_activity for what it waits for.",
                     )
             parked = [s for s in hub.sessions if s.exchange.state.listening and s.link is None and not s.ended]
-            await asyncio.gather(*(session.reconnect_parked() for session in parked))
+            await asyncio.gather(*(session.reconnect() for session in parked))
 
     async def _end_links(self, links: Collection[Link]) -> None:
         """Make backends end: cancel what they do, then close."""
@@ -169,8 +169,9 @@ class Wire:
 
     async def _cancel(self, link: Link) -> None:
         try:
-            await send_cancel(self._hub.upstream, link.key)
-        except OSError:
+            async with asyncio.timeout(GRACE):
+                await send_cancel(self._hub.upstream, link.key)
+        except OSError:  # TimeoutError is one
             link.abort()  # the server is gone, or takes no connections: nothing to wait for
 
     # -- recording and points -------------------------------------------------------------------------------------

@@ -69,6 +69,7 @@ def make(books: Books, charge: Resource, amount: int, *, reason: str, inquiry: b
             "card": {
                 "brand": "visa",
                 "case_type": "inquiry" if inquiry else "chargeback",
+                "network": "visa",
                 "network_reason_code": "10.4",
             },
             "type": "card",

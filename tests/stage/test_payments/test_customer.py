@@ -176,6 +176,28 @@ async def test_setup_keeps_a_card_and_charges_nothing(
     assert [card.id for card in cards.data] == [events[2].object["payment_method"]]
 
 
+async def test_a_declined_card_is_not_kept_and_an_authenticated_one_pays(
+    double: StripeDouble, checkout: Callable[..., Awaitable[str]]
+) -> None:
+    setup = await checkout(mode="setup", currency="usd")
+    assert types(double.customer.decline(setup)) == ["setup_intent.created", "setup_intent.setup_failed"]
+    assert double.latest("checkout.session")["status"] == "open"
+    session = await checkout(mode="payment", line_items=[TEA])
+    assert (
+        types(double.customer.pay(session, card="pm_card_authenticationRequired"))[-1] == "checkout.session.completed"
+    )
+
+
+async def test_a_subscription_with_a_joining_fee_bills_both_at_once(
+    double: StripeDouble, checkout: Callable[..., Awaitable[str]]
+) -> None:
+    double.customer.pay(await checkout(mode="subscription", line_items=[PRO, TEA]))
+    assert double.ledger()["platform"]["captured"] == {"usd": 2400}
+    assert [line["amount"] for line in double.latest("invoice")["lines"]["data"]] == [1500, 900]
+    double.advance(31 * DAY)
+    assert double.ledger()["platform"]["captured"] == {"usd": 3900}
+
+
 async def test_an_abandoned_or_forgotten_session_expires(
     double: StripeDouble, client: stripe.StripeClient, call: Call, checkout: Callable[..., Awaitable[str]]
 ) -> None:

@@ -141,6 +141,8 @@ class _Buyer:
         self._contact = checkout.contact(known.get("email") or email, known.get("name"), known.get("phone"))
         self._method = payment_methods.named(books, card)
         self._method["billing_details"] |= {"email": self._contact["email"], "name": self._contact["name"]}
+        if self._method["_answer"] == "authenticate":
+            self._method["_answer"] = None  # Checkout's page asks the customer, who agrees
         books.save(self._method)
         self.declined = self._method["_answer"] is not None
 
@@ -163,6 +165,9 @@ class _Buyer:
         """A card kept for later."""
         fields = self._session["_intent_data"] or {}
         intent = setup_intents.make(self._books, customer=self._customer(), **fields)
+        if self.declined:
+            setup_intents.fail(self._books, intent)
+            return
         setup_intents.succeed(self._books, intent, self._method)
         self._complete(setup_intent=intent["id"])
 

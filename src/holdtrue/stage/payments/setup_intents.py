@@ -55,6 +55,19 @@ def succeed(books: Books, intent: Resource, method: Resource) -> Resource:
     return intent
 
 
+def fail(books: Books, intent: Resource) -> Resource:
+    """The bank does not let the card be kept."""
+    error = {
+        "code": "card_declined",
+        "decline_code": "generic_decline",
+        "message": "Your card was declined.",
+        "type": "card_error",
+    }
+    books.change(intent, None, last_setup_error=error)
+    books.emit("setup_intent.setup_failed", intent)
+    return intent
+
+
 def _create(books: Books, params: Params) -> Resource:
     fields: dict[str, Any] = {"metadata": params.metadata(), "description": params.text("description")}
     if params.has("customer"):
@@ -79,6 +92,17 @@ def _confirm_with(books: Books, params: Params, intent: Resource) -> Resource:
             code="setup_intent_unexpected_state",
         )
     method = payment_methods.named(books, params.need("payment_method"), param="payment_method")
+    if method["_answer"] not in (None, "authenticate"):
+        failed = fail(books, intent)
+        error = failed["last_setup_error"]
+        raise errors.StripeError(
+            402,
+            error["message"],
+            kind="card_error",
+            code=error["code"],
+            decline_code=error["decline_code"],
+            setup_intent=failed,
+        )
     return succeed(books, intent, method)
 
 

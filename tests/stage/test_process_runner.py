@@ -1,6 +1,7 @@
 """Starting, watching, stopping and killing the app's processes."""
 
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
@@ -64,6 +65,15 @@ async def until_said(process: AppProcess, words: int) -> list[str]:
         assert process.alive, said
         await asyncio.sleep(0)
     return said
+
+
+async def until_ended(processes: list[psutil.Process]) -> None:
+    """Waits until each has ended, whether or not this machine's init has collected it by now."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            while process.status() != psutil.STATUS_ZOMBIE:
+                assert process.pid != 1
+                await asyncio.sleep(0)
 
 
 def pids_of(said: list[str]) -> dict[str, int]:
@@ -194,8 +204,7 @@ async def test_nothing_survives_when_the_stage_itself_is_killed(tmp_path: Path) 
     supervisors = psutil.Process(process.pid).children()
     process.kill()
     await process.wait()
-    _, alive = await asyncio.to_thread(psutil.wait_procs, [*left, *supervisors], 20)
-    assert alive == []
+    await until_ended([*left, *supervisors])
 
 
 async def test_an_app_whose_supervisor_is_killed_dies_with_it(make: Make) -> None:
@@ -206,8 +215,7 @@ async def test_an_app_whose_supervisor_is_killed_dies_with_it(make: Make) -> Non
     app = psutil.Process(web.pid)
     app.parent().kill()
     await web.exited.wait()
-    _, alive = await asyncio.to_thread(psutil.wait_procs, [app], 20)
-    assert alive == []
+    await until_ended([app])
     with pytest.raises(StartError, match="supervisor was killed"):
         await web.wait()
 

@@ -56,13 +56,22 @@ def _record(**fields: Any) -> None:
     """One JSON line; a single short append is atomic, so several processes may share the file."""
     if not _EGRESS:
         return
-    fields.update(pid=os.getpid(), process=os.path.basename((getattr(sys, "argv", None) or [""])[0]) or "python")
+    fields.update(pid=os.getpid(), process=_process())
     line = json.dumps(fields)[:4000] + "\n"
     descriptor = os.open(_EGRESS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
         os.write(descriptor, line.encode())
     finally:
         os.close(descriptor)
+
+
+def _process() -> str:
+    """The script's or the module's name; never the whole command line, which may hold secrets."""
+    name = (getattr(sys, "argv", None) or [""])[0]
+    if name not in ("", "-c", "-m"):
+        return os.path.basename(name)
+    words: list[str] = getattr(sys, "orig_argv", [])  # Python 3.10
+    return words[words.index("-m") + 1] if name == "-m" and "-m" in words else "python"
 
 
 def _where() -> str | None:

@@ -160,9 +160,9 @@ class _Connection:
     async def send(self, response: Response) -> bool:
         """Send; True when the connection can carry another request."""
         headers = [*response.headers, ("Date", formatdate(usegmt=True)), ("Content-Length", str(len(response.body)))]
-        await self._write(h11.Response(status_code=response.status, headers=headers))
-        await self._write(h11.Data(data=response.body))
-        await self._write(h11.EndOfMessage())
+        await self._write(
+            h11.Response(status_code=response.status, headers=headers), h11.Data(data=response.body), h11.EndOfMessage()
+        )
         if self._state.our_state is not h11.DONE or self._state.their_state is not h11.DONE:
             return False
         self._state.start_next_cycle()
@@ -177,11 +177,9 @@ class _Connection:
             with contextlib.suppress(ConnectionError):
                 await self.send(Response(status=status, headers=(("Connection", "close"),), body=reason.encode()))
 
-    async def _write(self, event: h11.Event) -> None:
-        data = self._state.send(event)
-        if data:
-            self._writer.write(data)
-            await self._writer.drain()
+    async def _write(self, *events: h11.Event) -> None:
+        self._writer.write(b"".join(self._state.send(event) or b"" for event in events))
+        await self._writer.drain()
 
 
 def _request(head: h11.Request, body: bytes) -> Request:

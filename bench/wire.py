@@ -2,9 +2,10 @@
 
 Usage: python bench/wire.py [ROUNDS]
 
-Prints medians, their ratio and the milliseconds added per statement for a one-row SELECT by primary key, in the simple
-and the extended protocol, with nothing recorded and while recording; then the throughput of `pgbench -S` with one and
-with four clients. Without the wire clients use the server's unix socket; the wire adds a TCP hop on loopback.
+Prints what a swap takes; then medians, their ratio and the milliseconds added per statement for a one-row SELECT by
+primary key, in the simple and the extended protocol, with nothing recorded and while recording; then the throughput of
+`pgbench -S` with one and with four clients. Without the wire clients use the server's unix socket; the wire adds a TCP
+hop on loopback, and shares its event loop with the measuring drivers, but not with pgbench.
 """
 
 import asyncio
@@ -115,6 +116,29 @@ async def throughput(cluster: Cluster, wire: Wire, listener: Listener) -> None:
             print(f"{f'{mode}, {clients} clients':<32}{direct:>10.0f}{wired:>10.0f}{wired / direct:>8.2f}")
 
 
+async def swaps(cluster: Cluster, wire: Wire, listener: Listener, setup: psycopg.AsyncConnection) -> None:
+    await setup.execute("CREATE DATABASE elsewhere")
+    dsn = psycopg.conninfo.make_conninfo(
+        host="127.0.0.1", port=listener.port, user=cluster.superuser, password=wire.password
+    )
+    pool = [await psycopg.AsyncConnection.connect(dsn, autocommit=True) for _ in range(6)]
+    asks: dict[str, Ask] = {
+        "there": lambda: wire.swap("elsewhere"),
+        "first": lambda: pool[0].execute("SELECT 1"),
+        "others": lambda: asyncio.gather(*(connection.execute("SELECT 1") for connection in pool[1:])),
+        "again": lambda: pool[0].execute("SELECT 1"),
+        "back": lambda: wire.swap("postgres"),
+        "all": lambda: asyncio.gather(*(connection.execute("SELECT 1") for connection in pool)),
+    }
+    found = await median_times(asks, 20)
+    print(
+        f"swap of six idle connections {found['there']:.1f} ms, first statement after it {found['first']:.1f} ms, "
+        f"the next one {found['again']:.1f} ms\n"
+    )
+    for connection in pool:
+        await connection.close()
+
+
 async def main(rounds: int) -> None:
     async with Cluster.embedded() as cluster, Wire(upstream=Upstream.of(cluster), seed=1) as wire:
         listener = await wire.listen("bench", "postgres")
@@ -128,6 +152,7 @@ async def main(rounds: int) -> None:
                 "INSERT INTO pgbench_accounts SELECT n, 1, 0, '' FROM generate_series(1, 100000) n; "
                 "CREATE TABLE pgbench_branches (bid int); INSERT INTO pgbench_branches VALUES (1); ANALYZE"
             )
+            await swaps(cluster, wire, listener, setup)
         await statements(cluster, wire, listener, rounds)
         await throughput(cluster, wire, listener)
 

@@ -14,6 +14,8 @@ from holdtrue.stage.database.cluster import Cluster
 from holdtrue.stage.wire import Listener, Upstream, Wire
 
 _numbers = count(1)
+# The accounts database goes from test to test; a new name each time shows that nobody is connected any more.
+_shared: list[str] = []
 
 
 class Bench:
@@ -24,6 +26,7 @@ class Bench:
         self.wire = wire
         self.admin = admin
         self.databases: list[str] = []
+        self.accounts: str | None = None
         self._connections: list[psycopg.AsyncConnection | asyncpg.Connection] = []
 
     async def database(self, template: str = "template1") -> str:
@@ -104,6 +107,10 @@ async def bench(cluster: Cluster) -> AsyncIterator[Bench]:
             for name in bench.databases:
                 # Without FORCE: it fails when the wire has left a connection behind.
                 await admin.execute(f"DROP DATABASE {name}")
+            if bench.accounts is not None:
+                name = f"wire_test_{next(_numbers)}"
+                await admin.execute(f"ALTER DATABASE {bench.accounts} RENAME TO {name}")
+                _shared.append(name)
     assert asyncio.all_tasks() - {asyncio.current_task()} <= before
 
 
@@ -114,11 +121,19 @@ def wire(bench: Bench) -> Wire:
 
 @pytest_asyncio.fixture
 async def accounts(bench: Bench) -> str:
-    """A database with two accounts of 100."""
-    name = await bench.database()
+    """A database with two accounts of 100 and nothing else."""
+    if _shared:
+        name = _shared.pop()
+    else:
+        name = await bench.database()
+        bench.databases.remove(name)
+    bench.accounts = name
     async with bench.direct(name) as connection:
-        await connection.execute("CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL)")
-        await connection.execute("INSERT INTO accounts VALUES (1, 100), (2, 100)")
+        await connection.execute(
+            "DROP SCHEMA public CASCADE; CREATE SCHEMA public;"
+            "CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL);"
+            "INSERT INTO accounts VALUES (1, 100), (2, 100)"
+        )
     return name
 
 

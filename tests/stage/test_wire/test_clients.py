@@ -26,7 +26,7 @@ async def test_pgbench_passes_through_unchanged(
     bench: Bench, wire: Wire, web1: Listener, accounts: str, mode: str
 ) -> None:
     with wire.record() as recording:
-        await _pgbench(bench, web1, "-i", "-q", "-n", "--foreign-keys")
+        await _pgbench(bench, web1, "-i", "-I", "dtgpf", "-q", "-n")
         output = await _pgbench(bench, web1, "-n", "-M", mode, "-c", "3", "-t", "5")
     assert "number of transactions actually processed: 15/15" in output
     assert "number of failed transactions: 0" in output

@@ -20,7 +20,7 @@ async def test_an_idle_pool_does_not_notice_a_swap_and_the_earlier_database_is_f
     clone = await bench.database(template=accounts)
     await wire.swap(clone)
     await bench.admin.execute(f"DROP DATABASE {accounts}")
-    bench.databases.remove(accounts)
+    bench.accounts = None
     for connection in pool:
         assert await _database_of(connection) == clone
 

@@ -56,10 +56,19 @@ class Part:
     effect: Effect | None
 
 
-@lru_cache(maxsize=8192)
 def analyse(sql: str) -> tuple[Part, ...]:
     """The statements of a query string as sent; none for an empty one."""
+    return _analyse(sql) if len(sql) < _LONG else _analyse_long(sql)
+
+
+def _parts(sql: str) -> tuple[Part, ...]:
     return tuple(_part(sql, found) for found in statements(sql))
+
+
+# Long texts are loads of inlined values, never to come again: remember only those at work.
+_LONG = 10_000
+_analyse = lru_cache(maxsize=4096)(_parts)
+_analyse_long = lru_cache(maxsize=8)(_parts)
 
 
 def _part(sql: str, found: Sequence[Token]) -> Part:

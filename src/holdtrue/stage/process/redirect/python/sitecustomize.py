@@ -67,7 +67,7 @@ def _record(**fields: Any) -> None:
 
 def _process() -> str:
     """The script's or the module's name; never the whole command line, which may hold secrets."""
-    name = (getattr(sys, "argv", None) or [""])[0]
+    name: str = (getattr(sys, "argv", None) or [""])[0]
     if name not in ("", "-c", "-m"):
         return os.path.basename(name)
     words: list[str] = getattr(sys, "orig_argv", [])  # Python 3.10

@@ -47,7 +47,7 @@ def rotate(unit: Unit, context: Context, token: str) -> TokenPair | None:
     )
     if login.revoked_at is not None or login.expires_at <= now():
         return None
-    if unit.session.execute(used.values(used_at=now())).rowcount == 0:
+    if unit.session.scalar(used.values(used_at=now()).returning(RefreshToken.id)) is None:
         login.revoked_at = now()
         unit.record("auth.refresh_reused", "session", login.id, outcome="denied")
         return None

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PLACEHOLDERS = ("changeme", "change-me", "change_me", "password", "your-secret", "placeholder")
 
@@ -26,6 +26,9 @@ def psycopg_url(url: str) -> str:
 
 class Settings(BaseSettings):
     """Times are in seconds unless the name says otherwise."""
+
+    # A refused secret must not end up in the log of the failed start.
+    model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     database_url: SecretStr
     db_pool_size: int = Field(default=20, ge=1, le=200)

@@ -82,7 +82,7 @@ class StripeApi:
         """A refund made earlier for this intent; for retries after Stripe has forgotten the idempotency key."""
         page = self._client.v1.refunds.list({"payment_intent": payment_intent, "limit": 100})
         for made in page.auto_paging_iter():
-            if (made.metadata or {}).get("refund_id") == str(refund_id):
+            if (made.to_dict().get("metadata") or {}).get("refund_id") == str(refund_id):
                 return ProviderRefund(id=made.id, status=made.status or "pending")
         return None
 

@@ -68,7 +68,7 @@ def reprice(body: Repricing, gate: Writing) -> Repriced:
         factor = (100 + body.percent) / 100
         price = func.greatest(1, func.round(Product.price_cents.cast(Numeric) * factor))
         changed = update(Product).where(Product.shop_id == unit.shop_id).values(price_cents=price)
-        count = unit.session.execute(changed.execution_options(synchronize_session=False)).rowcount
+        count = unit.session.connection().execute(changed).rowcount
         unit.record("products.repriced", "shop", unit.shop_id, percent=str(body.percent), count=count)
         return Repriced(updated=count)
 

@@ -36,6 +36,9 @@ def send_next_mail(database: Database, settings: Settings, tokens: Tokens) -> bo
     except (LookupError, ValueError, TypeError) as error:
         # What cannot even be written will not improve by waiting.
         _give_up(database, job, f"cannot be written: {type(error).__name__}")
+    except Exception as error:  # the item's edge: one nobody foresaw must not stop the others
+        log.exception("mail %s failed in an unforeseen way", job.id)
+        _try_again(database, settings, job, _described(error))
     else:
         _note(database, job, status="sent", sent_at=now())
     return True

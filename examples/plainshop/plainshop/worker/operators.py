@@ -23,7 +23,8 @@ def requeue_dead(database: Database) -> int:
     with database.system() as session:
         mails = update(MailJob).where(MailJob.status == "dead").values(status="pending", **revived)
         refunds = update(Refund).where(Refund.status == "dead").values(status="queued", **revived)
-        return session.execute(mails).rowcount + session.execute(refunds).rowcount
+        connection = session.connection()
+        return connection.execute(mails).rowcount + connection.execute(refunds).rowcount
 
 
 def prune_counters(database: Database) -> bool:

@@ -35,6 +35,9 @@ def send_next_refund(database: Database, settings: Settings, api: StripeApi) -> 
         _settle(database, refund, "failed", error.code or type(error).__name__)
     except stripe.StripeError as error:
         _try_again(database, settings, refund, error.code or type(error).__name__)
+    except Exception as error:  # the item's edge: one nobody foresaw must not stop the others
+        log.exception("refund %s failed in an unforeseen way", refund.id)
+        _try_again(database, settings, refund, type(error).__name__)
     else:
         with _own(database, refund) as (unit, row):
             advance_refund(unit, row, made.id, made.status)

@@ -1,6 +1,7 @@
 """What time brings: sessions expire, trials end, subscriptions renew or end."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from holdtrue.stage.payments import checkout, invoices, paying, payment_methods, periods, subscriptions
 from holdtrue.stage.payments.books import Books
@@ -33,7 +34,7 @@ def advance(world: World, open_books: Callable[[AccountStore], Books], seconds: 
 def _due(books: Books) -> Iterator[Due]:
     for session in books.all("checkout.session"):
         if session["status"] == "open":
-            yield session["expires_at"], lambda session=session: checkout.expire(books, session)  # type: ignore[misc]
+            yield session["expires_at"], partial(checkout.expire, books, session)
     for subscription in books.all("subscription"):
         yield from _subscription(books, subscription)
 
@@ -42,13 +43,13 @@ def _subscription(books: Books, subscription: Resource) -> Iterator[Due]:
     if subscription["status"] not in ("active", "trialing", "past_due"):
         return
     if subscription["status"] == "trialing" and not subscription.get("_warned"):
-        yield subscription["trial_end"] - _WARN_BEFORE, lambda: _warn(books, subscription)
+        yield subscription["trial_end"] - _WARN_BEFORE, partial(_warn, books, subscription)
     _, finish = subscriptions.period(subscription)
     ends = subscription["cancel_at"]
     if ends is not None and ends <= finish:
-        yield ends, lambda: subscriptions.end(books, subscription)
+        yield ends, partial(subscriptions.end, books, subscription)
     else:
-        yield finish, lambda: _renew(books, subscription)
+        yield finish, partial(_renew, books, subscription)
 
 
 def _warn(books: Books, subscription: Resource) -> None:

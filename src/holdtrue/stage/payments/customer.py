@@ -223,7 +223,8 @@ class _Buyer:
         if self._session["customer"] is None and self._session["customer_creation"] == "always" and not self.declined:
             made = customers.make(self._books, email=self._contact["email"], name=self._contact["name"])
             self._session["customer"] = made["id"]
-        return self._session["customer"]  # type: ignore[no-any-return]
+        customer: str | None = self._session["customer"]
+        return customer
 
     def _complete(self, **fields: Any) -> None:
         self._books.change(self._session, None, status="complete", url=None, customer_details=self._contact, **fields)

@@ -58,27 +58,11 @@ class Params:
     def integer(self, name: str, *, minimum: int | None = None) -> int | None:
         """A whole number, or None where it was not sent."""
         value = self.text(name)
-        if value is None:
-            return None
-        if not re.fullmatch(r"-?\d+", value):
-            raise errors.invalid(f"Invalid integer: {value}", param=self.name(name), code="parameter_invalid_integer")
-        number = int(value)
-        if minimum is not None and number < minimum:
-            raise errors.invalid(
-                "Invalid positive integer"
-                if minimum == 1
-                else f"This value must be greater than or equal to {minimum}.",
-                param=self.name(name),
-                code="parameter_invalid_integer",
-            )
-        return number
+        return None if value is None else self._whole(name, value, minimum)
 
     def need_integer(self, name: str, *, minimum: int | None = None) -> int:
         """A whole number that must be there."""
-        self.need(name)
-        number = self.integer(name, minimum=minimum)
-        assert number is not None  # noqa: S101  need() has refused absence
-        return number
+        return self._whole(name, self.need(name), minimum)
 
     def decimal(self, name: str) -> Decimal | None:
         """A decimal number, or None where it was not sent."""
@@ -172,6 +156,19 @@ class Params:
                 yield re.sub(r"\[\d+\]", "[]", self.name(name))
         for child in self._children:
             yield from child.unread()
+
+    def _whole(self, name: str, value: str, minimum: int | None) -> int:
+        if not re.fullmatch(r"-?\d+", value):
+            raise errors.invalid(f"Invalid integer: {value}", param=self.name(name), code="parameter_invalid_integer")
+        number = int(value)
+        if minimum is not None and number < minimum:
+            least = f"This value must be greater than or equal to {minimum}."
+            raise errors.invalid(
+                "Invalid positive integer" if minimum == 1 else least,
+                param=self.name(name),
+                code="parameter_invalid_integer",
+            )
+        return number
 
     def _child(self, values: Mapping[str, Any], path: str) -> "Params":
         child = Params(values, path)

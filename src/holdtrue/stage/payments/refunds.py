@@ -103,8 +103,6 @@ def _create(books: Books, params: Params) -> Resource:
         asked, rest = money.written(amount, charge["currency"]), money.written(left, charge["currency"])
         base = "charge amount" if left == charge["amount_captured"] else "unrefunded amount on charge"
         raise errors.refused(f"Refund amount ({asked}) is greater than {base} ({rest})", param="amount")
-    for name in ("reverse_transfer", "refund_application_fee", "instructions_email"):
-        params.echo(name)
     reason = params.choice("reason", _REASONS)
     return make(books, charge, amount, reason=reason, metadata=params.metadata())
 

@@ -34,7 +34,8 @@ class AccountStore:
         """A copy of an object of any kind, or None."""
         for objects in self.kinds.values():
             if identifier in objects:
-                return clone(objects[identifier])  # type: ignore[no-any-return]
+                found: Resource = clone(objects[identifier])
+                return found
         return None
 
     def put(self, resource: Resource) -> None:

@@ -171,8 +171,6 @@ def _cancel(books: Books, params: Params, identifier: str) -> Resource:
     subscription = books.live("subscription", identifier)
     if subscription["status"] in subscriptions.ENDED:
         raise errors.no_such("subscription", identifier)
-    for name in ("invoice_now", "prorate"):
-        params.echo(name)
     subscription["cancellation_details"] |= _details(params)
     return subscriptions.end(books, subscription)
 

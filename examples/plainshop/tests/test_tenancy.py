@@ -75,7 +75,7 @@ def test_without_a_scope_the_database_shows_and_takes_nothing(postgres, migrated
             assert protected, table
             if shop_id is not None:
                 runtime.execute("SELECT set_config('app.shop_id', %s, false)", [shop_id])
-            rows = runtime.execute(f"SELECT DISTINCT shop_id::text FROM {table}").fetchall()
+            rows = runtime.execute(f"SELECT DISTINCT shop_id::text FROM {table}").fetchall()  # noqa: S608
             assert rows in ([], [(shop_id,)]) if shop_id else rows == [], table
             runtime.execute("RESET ALL")
         runtime.execute("SELECT set_config('app.shop_id', %s, false)", [shop.id])

@@ -6,10 +6,14 @@ from holdtrue.stage.database.cluster import Cluster
 from holdtrue.stage.database.databases import ClonePool, Databases
 from holdtrue.stage.database.dump import SchemaDump, schema_difference, schema_dump
 from holdtrue.stage.database.errors import DatabaseError
+from holdtrue.stage.database.fingerprint import Fingerprint
+from holdtrue.stage.database.learning import Learned, learn
+from holdtrue.stage.database.noise import Bookkeeping, Noise, NoisyColumn
 from holdtrue.stage.database.prepare import Prepared, PrepareFailure, prepare
 from holdtrue.stage.database.rows import Changes, Difference, Snapshot, Update, difference, snapshot
 
 __all__ = [
+    "Bookkeeping",
     "Catalog",
     "Changes",
     "ClonePool",
@@ -18,7 +22,11 @@ __all__ = [
     "DatabaseError",
     "Databases",
     "Difference",
+    "Fingerprint",
     "ForeignKey",
+    "Learned",
+    "Noise",
+    "NoisyColumn",
     "PrepareFailure",
     "Prepared",
     "SchemaDump",
@@ -29,6 +37,7 @@ __all__ = [
     "age",
     "catalog_of",
     "difference",
+    "learn",
     "prepare",
     "schema_difference",
     "schema_dump",

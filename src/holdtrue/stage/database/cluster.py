@@ -1,6 +1,7 @@
 """A real PostgreSQL for one check: embedded, installed on the machine, or a given server on loopback."""
 
 import ipaddress
+import itertools
 import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -32,6 +33,7 @@ class Cluster:
         self.binaries = binaries
         self.password = secrets.token_urlsafe(18)
         self.version = 0
+        self.numbers = itertools.count(1)
         self._parameters = dict(parameters)
         self._log = log
         self._made_roles: list[str] = []

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,6 +61,7 @@ class Server:
         self._owner = owner
         self._process: Process | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
 
     async def start(self, binaries: Path, major: int, environment: Mapping[str, str]) -> None:
@@ -83,12 +84,13 @@ class Server:
             str(_SUPERVISOR),
             json.dumps(order),
             stdin=PIPE,
-            stdout=DEVNULL,
+            stdout=PIPE,
             stderr=PIPE,
             # Ctrl-C in a terminal reaches the whole group; this one ends by its pipe, after us.
             start_new_session=True,
         )
         self._reader = asyncio.create_task(self._read(self._process))
+        self._watcher = asyncio.create_task(self._watch(self._process))
         ready = asyncio.create_task(self._ready.wait())
         try:
             await asyncio.wait({ready, self._reader}, timeout=_START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -102,17 +104,20 @@ class Server:
 
     async def stop(self) -> None:
         """End every process of the server and remove its home."""
-        if self._process is not None and self._reader is not None:
+        if self._process is not None and self._reader is not None and self._watcher is not None:
             if self._process.stdin is not None:
                 self._process.stdin.close()
-            await self._process.wait()
-            self._end_orphan()
+            await self._watcher
             # Every process of the server holds the other end: this returns when the last one is gone.
             await self._reader
+            await self._process.wait()
         shutil.rmtree(self._home, ignore_errors=True)
 
-    def _end_orphan(self) -> None:
-        """End a server whose supervisor was killed from outside."""
+    async def _watch(self, process: Process) -> None:
+        """End the server when its supervisor is gone: were we killed next, nobody would."""
+        if process.stdout is not None:
+            # Only the supervisor holds the other end; its children write elsewhere.
+            await process.stdout.read()
         pidfile = self._home / "data" / "postmaster.pid"
         if pidfile.exists():
             os.kill(int(pidfile.read_text().split()[0]), signal.SIGQUIT)

@@ -7,7 +7,7 @@ import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import date
@@ -44,7 +44,7 @@ class Options:
     """An interpreter to run the app with, instead of the document's."""
 
 
-async def check(options: Options) -> AsyncIterator[Event]:
+async def check(options: Options) -> AsyncGenerator[Event, None]:
     """Hold the app in ``options.directory`` to its document, and say what happens meanwhile.
 
     Raises:
@@ -90,7 +90,7 @@ async def _check(options: Options, tell: Callable[[Event], None]) -> None:
             )
         )
         results = await _prove_all(options, loaded, chosen, setting, kept, tell)
-        report = _report(loaded.document, setting, results, seed=seed, seconds=time.monotonic() - started)
+        report = _report(loaded, setting, results, seed=seed, seconds=time.monotonic() - started)
     kept.write(report)
     tell(CheckDone(report=report, directory=kept.path))
 
@@ -144,7 +144,8 @@ def _waived(result: Result, document: Document) -> Result:
     return result
 
 
-def _report(document: Document, setting: Setting, results: list[Result], *, seed: int, seconds: float) -> Report:
+def _report(loaded: Loaded, setting: Setting, results: list[Result], *, seed: int, seconds: float) -> Report:
+    document = loaded.document
     out_of_scope = {
         key: route.out_of_scope for key, route in document.routes.items() if route.out_of_scope is not None
     } | document.tables_out_of_scope
@@ -157,6 +158,7 @@ def _report(document: Document, setting: Setting, results: list[Result], *, seed
             out_of_scope=out_of_scope,
         ),
         results=results,
+        notes=[*(str(note) for note in loaded.notes), *sorted(setting.notes)],
         noise=sorted(setting.noise),
         unmodelled=sorted(setting.unmodelled),
         egress=sorted(setting.egress),

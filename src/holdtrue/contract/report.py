@@ -92,6 +92,8 @@ class Report(Model):
     summary: Summary
     coverage: Coverage
     results: list[Result]
+    notes: list[str] = []
+    """What weakens this check or its document: an expired waiver, a process without a guard on its connections."""
     noise: list[str] = []
     """Columns whose values were learned as noise: nothing in them was compared."""
     unmodelled: list[str] = []

@@ -91,4 +91,4 @@ class Guarantee:
                 current = sections.setdefault(line, [])
             elif not re.fullmatch(r"-{3,}", line):
                 current.append(line)
-        return {heading: "\n".join(text).strip() for heading, text in sections.items()}
+        return {heading: "\n".join(text).strip("\n") for heading, text in sections.items()}

@@ -65,9 +65,12 @@ class Answer:
         if where.startswith("cookie:"):
             return self._cookie(where.removeprefix("cookie:"))
         try:
-            found: object | None = jmespath.search(where, self.json)
+            return self._search(where)
         except JMESPathError:
             return None
+
+    def _search(self, expression: str) -> object | None:
+        found: object | None = jmespath.search(expression, self.json)
         return found
 
     def _cookie(self, name: str) -> str | None:

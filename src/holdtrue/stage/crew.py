@@ -11,6 +11,8 @@ from holdtrue.contract.errors import HoldtrueError
 from holdtrue.stage.process import AppProcess, start_on_port
 
 WORKER = "worker"
+WORKER_PATIENCE = 20.0
+"""Seconds a worker may be silent after its start; one that only listens says nothing for long."""
 FIRST, SECOND = "web1", "web2"
 
 
@@ -32,10 +34,13 @@ Equip = Callable[[str], Awaitable[Build]]
 class Crew:
     """Starts, kills and replaces the app's processes."""
 
-    def __init__(self, document: Document, equip: Equip) -> None:
+    def __init__(self, document: Document, equip: Equip, spoke: Callable[[str], Awaitable[None]]) -> None:
         self._process = document.process
         self._equip = equip
+        self._spoke = spoke
         self._members: dict[str, asyncio.Task[Member]] = {}
+        self.sealed = True
+        """Whether the kernel kept every process that was started from reaching anything but loopback."""
 
     @property
     def has_worker(self) -> bool:
@@ -91,6 +96,22 @@ class Crew:
         """End everything."""
         await asyncio.gather(*(self._forget(name) for name in list(self._members)))
 
+    async def _until_it_works(self, worker: AppProcess) -> None:
+        """A worker has no readiness to ask for: it works once it has spoken to the database."""
+        spoke, ended = asyncio.create_task(self._spoke(WORKER)), asyncio.create_task(worker.exited.wait())
+        try:
+            await asyncio.wait({spoke, ended}, timeout=WORKER_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (spoke, ended):
+                task.cancel()
+            await asyncio.gather(spoke, ended, return_exceptions=True)
+        if worker.exited.is_set():
+            raise HoldtrueError(
+                f"the worker ended with code {worker.returncode}; its last words:\n{worker.log(15)}",
+                where="process.worker",
+                do="Run it by hand with the same environment.",
+            )
+
     async def _forget(self, name: str) -> None:
         task = self._members.pop(name, None)
         if task is None:
@@ -108,6 +129,8 @@ class Crew:
                 raise HoldtrueError("the document names no worker", where="process.worker")
             worker = build(self._process.worker, None)
             await worker.start()
+            self.sealed &= worker.sealed
+            await self._until_it_works(worker)
             return Member(name=name, process=worker, port=None)
         web, port = await start_on_port(
             lambda port: build(self.web_command, port),
@@ -115,4 +138,5 @@ class Crew:
             url_path=self._process.ready,
             patience=self._process.ready_seconds,
         )
+        self.sealed &= web.sealed
         return Member(name=name, process=web, port=port)

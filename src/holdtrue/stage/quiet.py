@@ -38,9 +38,8 @@ class Quiet:
             self.background.add((statement.process, statement.shape))
             polls[statement.process, statement.shape].append(statement.at)
         gaps = [later - earlier for times in polls.values() for earlier, later in pairwise(times)]
-        # A statement that was seen once may come again only after as long as we watched.
-        once = any(len(times) == 1 for times in polls.values())
-        self.interval = max([*gaps, LEARNING if once else 0.0])
+        # Where everything was said just once, it may come again only after as long as we watched.
+        self.interval = max(gaps) if gaps else LEARNING if polls else 0.0
 
     def is_background(self, statement: Statement | InFlight) -> bool:
         """Whether an idle app says this, too."""

@@ -21,15 +21,12 @@ class State:
     mails: tuple[tuple[str, str], ...]
     """(recipient, subject), sorted."""
 
-    def differences(self, other: State, *, mails_at_least_once: bool = False) -> list[str]:
-        """What is otherwise in ``other``, in words. Mails may have come more often where a sender died."""
+    def differences(self, other: State) -> list[str]:
+        """What is otherwise in ``other``, in words."""
         found = list(self.rows.compare(other.rows))
         if self.ledger != other.ledger:
             found.append(f"at the provider: {other.ledger} instead of {self.ledger}")
-        mine, theirs = list(self.mails), list(other.mails)
-        if mails_at_least_once:
-            mine, theirs = sorted(set(mine)), sorted(set(theirs))
-        if mine != theirs:
+        if self.mails != other.mails:
             found.append(f"mails: {_listed(other.mails)} instead of {_listed(self.mails)}")
         return found
 

@@ -66,6 +66,7 @@ class Setting:
     captured: dict[str, Statement] = field(default_factory=dict)
     """Shape → a statement the app sent, over all stages: what its code needs of the schema."""
     reached: set[str] = field(default_factory=set)
+    notes: set[str] = field(default_factory=set)
     noise: set[str] = field(default_factory=set)
     unmodelled: set[str] = field(default_factory=set)
     egress: set[str] = field(default_factory=set)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from holdtrue.contract.document import Command, Document
@@ -17,13 +19,13 @@ from holdtrue.stage.client import Client
 from holdtrue.stage.crew import FIRST, WORKER, Build, Crew, Member
 from holdtrue.stage.database import ClonePool, Difference, Snapshot, age, catalog_of, difference, snapshot
 from holdtrue.stage.evidence import Evidence, Redactor
-from holdtrue.stage.mail import Mail, MailServer
+from holdtrue.stage.mail import Mail, MailServer, MailTimeoutError
 from holdtrue.stage.payments import HOSTS, Call, Clock, StripeDouble
 from holdtrue.stage.placeholders import Instruments
 from holdtrue.stage.process import AppProcess, Redirect
 from holdtrue.stage.quiet import Quiet
 from holdtrue.stage.scene import Scene
-from holdtrue.stage.steps import Player
+from holdtrue.stage.steps import Player, StepFailedError
 from holdtrue.stage.wire import Listener, Recording, Statement, Upstream, Wire
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Seen:
     calls: list[Call] = field(default_factory=list)
     mails: list[Mail] = field(default_factory=list)
     rows: Difference | None = None
+    mailed: float | None = None
+    """When the first mail left, on the clock of the statements; from then on what was done cannot be undone."""
 
     @property
     def changed(self) -> bool:
@@ -64,7 +68,7 @@ class Stage:
         self.payments = StripeDouble(authority=setting.authority, seed=str(setting.seed), clock=Clock(time.time))
         self.mail = MailServer()
         self.quiet = Quiet(self.wire, self.mail)
-        self.crew = Crew(setting.document, self._equip)
+        self.crew = Crew(setting.document, self._equip, self._spoke)
         self.client = Client()
         self.player = Player(
             cast=self.cast,
@@ -73,10 +77,12 @@ class Stage:
             port=lambda: self.port(FIRST),
             mail_text=self._mail_text,
             command=self._command,
+            acting=self._acting,
         )
         self.database = ""
         self._log: Recording | None = None
         self._written = True
+        self._restless = True
         self._rows: Snapshot | None = None
         self._exit = AsyncExitStack()
         self._pool: ClonePool | None = None
@@ -110,6 +116,7 @@ class Stage:
             self.crew.begin(name)
         await self.crew.everybody()
         await self._note_ports()
+        await self.wire.learn_writing_functions(self.setting.runtime)
         await self.quiet.learn()
         if self.lane == 0:
             await self._play_scene(start)
@@ -154,6 +161,10 @@ class Stage:
         self.setting.unmodelled.update(self.payments.unmodelled)
         if self._redirect is not None:
             self.setting.egress.update(str(attempt) for attempt in self._redirect.egress.attempts())
+        if not self.crew.sealed:
+            self.setting.notes.add(
+                "the kernel offers no guard on connections here: only Python's and Node's own sockets were guarded"
+            )
         await self._exit.aclose()
 
     # -- between cases ----------------------------------------------------------------------------------------------
@@ -169,8 +180,8 @@ class Stage:
         """Go back to the scene: a fresh clone behind the wire, doubles and knowledge as they were, everybody alive."""
         if self._pool is None:
             raise HoldtrueError("the scene is not set")
-        # A process that is still starting must not lose its database under its feet.
-        await self.crew.everybody()
+        # Who is still starting, or at work behind an answer, must not lose the database under its feet.
+        await self.rest()
         await self._note_ports()
         await self.mail.restore(self.scene.mailbox)
         clone = await self._pool.take()
@@ -203,6 +214,7 @@ class Stage:
     async def restart(self) -> None:
         """Replace every process of the app, so that nothing in anybody's memory is left of earlier cases."""
         await self.crew.restart()
+        self._acting()
         await self._note_ports()
 
     def begin_evidence(self) -> None:
@@ -218,16 +230,19 @@ class Stage:
     async def web(self, name: str) -> Member:
         """Return a web process, started if need be."""
         member = await self.crew.member(name)
-        await self._note_ports()
+        if member.port is not None:
+            self._ports[name] = member.port
         return member
 
     async def kill(self, *names: str) -> None:
         """SIGKILL processes of the app, all of them when none is named; they start anew when next needed."""
         self.player.evidence.add("kill", processes=list(names) or "all")
+        self._acting()
         await self.crew.kill(*names)
 
     async def revive(self, *names: str) -> None:
         """Start processes again, as a supervisor would after a crash."""
+        self._acting()
         for name in names:
             self.crew.begin(name)
         await self.crew.everybody()
@@ -235,12 +250,17 @@ class Stage:
 
     async def rest(self) -> bool:
         """Wait until the app has finished what it does behind its answers. False when it never rests."""
-        return await self.quiet.rest()
+        await self.crew.everybody()
+        if not self._restless:
+            return True
+        self._restless = not await self.quiet.rest()
+        return not self._restless
 
     async def age(self, seconds: float) -> None:
         """Let time pass in the database: shift its timestamps into the past, so that back-offs and leases are over."""
         async with await self.setting.cluster.admin(self.database) as connection:
             await age(connection, seconds)
+        self._acting()
         self._written, self._rows = True, None
         self.player.evidence.add("age", seconds=seconds)
 
@@ -269,6 +289,9 @@ class Stage:
         seen.statements = [item for item in recording.statements if not self.quiet.is_background(item)]
         seen.calls = self.payments.calls[calls:]
         seen.mails = self.mail.mails[mails:]
+        if seen.mails:
+            ago = (datetime.now(UTC) - seen.mails[0].at).total_seconds()
+            seen.mailed = asyncio.get_running_loop().time() - ago
         seen.rows = difference(before, await self.rows(), self.scene.catalog)
         self.player.evidence.add(
             "effects",
@@ -295,10 +318,22 @@ class Stage:
             if member.port is not None:
                 self._ports[member.name] = member.port
 
+    def _acting(self) -> None:
+        """Something is done to the app; it may have work to do."""
+        self._restless = True
+
+    async def _spoke(self, name: str) -> None:
+        """Wait until a process says something to the database."""
+        with self.wire.record() as recording:
+            await recording.seen(lambda statement: statement.process == name)
+
     async def _mail_text(self, address: str) -> list[str]:
         newest = self.mail.find(to=address)
         if not newest:
-            await self.mail.arrived(to=address, patience=MAIL_PATIENCE)
+            try:
+                await self.mail.arrived(to=address, patience=MAIL_PATIENCE)
+            except MailTimeoutError as error:
+                raise StepFailedError(str(error), where=f"mail to {address}") from error
         await self.rest()
         mail = self.mail.find(to=address)[-1]
         return [mail.text or "", mail.html or ""]

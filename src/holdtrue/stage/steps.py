@@ -43,6 +43,7 @@ class Player:
         port: Callable[[], int],
         mail_text: Callable[[str], Awaitable[list[str]]],
         command: Callable[[Command, Mapping[str, object]], Awaitable[str]],
+        acting: Callable[[], None],
     ) -> None:
         self.cast = cast
         self.evidence = Evidence()
@@ -51,6 +52,7 @@ class Player:
         self._port = port
         self._mail_text = mail_text
         self._command = command
+        self._acting = acting
 
     async def play(
         self,
@@ -108,6 +110,7 @@ class Player:
         self, rendered: Rendered, *, sender: Who | None, port: int | None = None, content: bytes | None = None
     ) -> Answer:
         """Send a request whose placeholders are filled."""
+        self._acting()
         answer = await self._client.send(
             port or self._port(),
             rendered.method,

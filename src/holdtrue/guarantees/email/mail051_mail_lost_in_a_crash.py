@@ -39,7 +39,11 @@ PATIENCE = 3.0
 
 
 async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
-    """Each mail: its cause is answered while the provider hesitates, then every process of the app dies at once."""
+    """Each mail: its cause is answered while the provider hesitates, then every process of the app dies at once.
+
+    All mails are first tried together, for one crash shows as much as three; what did not come is tried alone.
+    """
+    tried = []
     for name in mails(stage.document):
         try:
             variables, to = await prepare(stage, name)
@@ -49,16 +53,41 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
                 raise StepFailedError(f"no mail came to {to} although nothing was wrong", where=name)
         except StepFailedError as error:
             yield Untried(subject=f"mail.{name}", reason=str(error))
-            continue
-        yield Case(name=f"{name}: killed after the answer", play=partial(_play, stage, name), cause="crash")
+        else:
+            tried.append(name)
+    came = await _together(stage, tried)
+    for name in tried:
+        yield Case(name=f"{name}: killed after the answer", play=partial(_play, stage, name, came), cause="crash")
 
 
-async def _play(stage: Stage, name: str) -> Harm | None:
+async def _together(stage: Stage, names: list[str]) -> set[str]:
+    """Cause all mails, kill everything, start again; return the mails that came all the same."""
+    await stage.reset()
+    owed: dict[str, str] = {}
+    before = len(stage.mail.mails)
+    with stage.mail.hold_banner():
+        for name in names:
+            variables, to = await prepare(stage, name, reset=False)
+            asked = asyncio.create_task(cause(stage, name, variables))
+            await asyncio.wait({asked}, timeout=PATIENCE)
+            if not asked.done():
+                asked.cancel()  # it waits for the provider before it answers: tried alone
+                break
+            if meets(stage.document.mail[name].cause.expect, await asked):
+                owed[name] = to
+        await stage.kill()
+    await _start_again(stage)
+    return {name for name, to in owed.items() if await arrives(stage, to, after=before) is not None}
+
+
+async def _play(stage: Stage, name: str, came: set[str]) -> Harm | None:
+    if name in came:
+        came.remove(name)  # what was seen counts once; when it is played again, it is tried again
+        return None
     variables, to = await prepare(stage, name)
     before = len(stage.mail.mails)
-    hesitating = stage.mail.hold_banner()
-    asked = asyncio.create_task(cause(stage, name, variables))
-    try:
+    with stage.mail.hold_banner() as hesitating:
+        asked = asyncio.create_task(cause(stage, name, variables))
         await asyncio.wait({asked}, timeout=PATIENCE)
         if not asked.done():
             # It waits for the provider before it answers: nothing is owed after the answer.
@@ -67,14 +96,16 @@ async def _play(stage: Stage, name: str) -> Harm | None:
             return None if stage.mail.find(to=to, after=before) else _harm(stage, name, "its answer")
         answer = await asked
         await stage.kill()
-    finally:
-        hesitating.lift()
-    await stage.revive(FIRST, *([WORKER] if stage.crew.has_worker else []))
+    await _start_again(stage)
     if not meets(stage.document.mail[name].cause.expect, answer):
         raise StepFailedError(f"its cause was answered {answer.describe()}", where=f"mail.{name}")
     if await arrives(stage, to, after=before) is not None:
         return None
     return _harm(stage, name, answer.describe())
+
+
+async def _start_again(stage: Stage) -> None:
+    await stage.revive(FIRST, *([WORKER] if stage.crew.has_worker else []))
 
 
 def _harm(stage: Stage, name: str, answered: str) -> Harm:

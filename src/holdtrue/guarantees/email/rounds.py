@@ -14,9 +14,10 @@ ROUNDS = (0, 600, 3_600, 86_400)
 """Seconds that pass before the mail is looked for again: back-offs and leases run out."""
 
 
-async def prepare(stage: Stage, name: str) -> tuple[dict[str, object], str]:
+async def prepare(stage: Stage, name: str, *, reset: bool = True) -> tuple[dict[str, object], str]:
     """Reset, and play what comes before the mail's cause; return the variables and the recipient."""
-    await stage.reset()
+    if reset:
+        await stage.reset()
     told = stage.document.mail[name]
     variables: dict[str, object] = {}
     await stage.player.play(told.before, who=None, tenant=HOME, extra=variables)

@@ -92,7 +92,7 @@ def _case(stage: Stage, name: str, removal: Removal, key: str, member: Who, mean
             clause=("tenancy", "removals", name),
         )
 
-    return Case(name=f"{name}: {key}", play=play, cause=f"{name}: {key}")
+    return Case(name=f"{name}: {key}", play=play, cause=name)
 
 
 async def _refresh(stage: Stage, name: str, removal: Removal, member: Who) -> Harm | None:

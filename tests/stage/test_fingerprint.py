@@ -301,3 +301,65 @@ def test_a_number_in_a_text_is_a_reference_only_beside_the_name_of_its_table() -
     assert noted(5, "INV-0005").compare(noted(8, "INV-0008")) == ()
     assert noted(5, "5 tickets").compare(noted(8, "8 tickets"))
     assert noted(5, "Order #5 was paid").compare(noted(8, "Order #5 was paid"))
+
+
+OUTBOX = Table(
+    name="outbox",
+    primary_key=("id",),
+    columns=(SERIAL, words("event"), integer("aggregate_id"), Column(name="payload", type="jsonb")),
+)
+WITH_OUTBOX = Catalog(tables={**CATALOG.tables, OUTBOX.full_name: OUTBOX})
+
+
+def test_a_bare_id_is_a_reference_to_the_table_that_the_row_names() -> None:
+    def told(order: int, event: int, said: int) -> Fingerprint:
+        rows = {"id": event, "event": "order.created", "aggregate_id": said, "payload": json.dumps({"id": said})}
+        made = {"id": order, "owner": 1, "status": "open", "amount": 1}
+        tables = {"public.orders": Changes(inserted=(made,)), "public.outbox": Changes(inserted=(rows,))}
+        return Fingerprint.of(WITH_OUTBOX, Difference(tables=tables))
+
+    assert told(5, 5, 5).compare(told(9, 5, 9)) == ()
+    assert told(5, 5, 5).compare(told(9, 5, 5))
+
+
+def test_a_composite_reference_leads_to_the_row_of_its_own_tenant() -> None:
+    tenants = Table(name="tenants", primary_key=("id",), columns=(SERIAL,))
+    tenant = ForeignKey(columns=("tenant_id",), target="public.tenants", target_columns=("id",))
+    notes = Table(
+        name="notes",
+        primary_key=("tenant_id", "id"),
+        columns=(integer("tenant_id"), SERIAL, words("text")),
+        foreign_keys=(tenant,),
+    )
+    links = Table(
+        name="links",
+        columns=(integer("tenant_id"), integer("note_id")),
+        foreign_keys=(
+            ForeignKey(columns=("tenant_id", "note_id"), target="public.notes", target_columns=("tenant_id", "id")),
+        ),
+    )
+    catalog = Catalog(tables={table.full_name: table for table in (tenants, notes, links)})
+
+    def linked(tenant_id: int, one: int, two: int, to: int) -> Fingerprint:
+        made = (
+            {"tenant_id": tenant_id, "id": one, "text": "a"},
+            {"tenant_id": tenant_id, "id": two, "text": "b"},
+            {"tenant_id": 1, "id": one, "text": "of another tenant"},
+        )
+        tables = {
+            "public.tenants": Changes(inserted=({"id": tenant_id},)),
+            "public.notes": Changes(inserted=made),
+            "public.links": Changes(inserted=({"tenant_id": tenant_id, "note_id": to},)),
+        }
+        return Fingerprint.of(catalog, Difference(tables=tables))
+
+    assert linked(7, 1, 2, 1).compare(linked(8, 4, 3, 4)) == ()
+    assert linked(7, 1, 2, 1).compare(linked(8, 4, 3, 3)) == (
+        "links {tenant_id: «tenants», note_id: «notes»} note_id: refers to "
+        "notes {tenant_id: «tenants», text: a} ≠ notes {tenant_id: «tenants», text: b}",
+    )
+
+
+def test_thousands_of_new_rows_are_compared() -> None:
+    many, more = (Fingerprint.of(CATALOG, orders(*range(count))) for count in (3000, 3001))
+    assert many.compare(more) == ("orders: one row more: {owner: 1, status: s3000, amount: 3000}",)

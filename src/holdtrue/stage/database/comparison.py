@@ -9,6 +9,7 @@ from holdtrue.stage.database.rows import short, text
 
 Side = Sequence[Entry]
 _MISSING = "nothing"
+_PAIRS_LIMIT = 40_000
 
 
 def compare(a: Side, b: Side) -> tuple[str, ...]:
@@ -106,6 +107,8 @@ def _unmatched(mine: list[Entry], other: list[Entry], by: str) -> tuple[list[Ent
 
 def _alike(mine: list[Entry], other: list[Entry]) -> tuple[list[tuple[Entry, Entry]], list[Entry], list[Entry]]:
     """Rows that are most probably the same with a fault, most alike first; only where more than half of it agrees."""
+    if len(mine) * len(other) > _PAIRS_LIMIT:
+        return [], mine, other
     scored = sorted(
         ((_likeness(one, two), i, j) for i, one in enumerate(mine) for j, two in enumerate(other)),
         key=lambda each: (-each[0], each[1], each[2]),

@@ -82,12 +82,12 @@ def _read(catalog: Catalog, difference: Difference, noise: Noise) -> _Readings:
     found: dict[tuple[object, ...], list[tuple[Cell, str | None, bool]]] = defaultdict(list)
     for name, changes in difference.tables.items():
         table = catalog.get(name)
-        rows: list[tuple[object, int | None, Row]] = [
-            *(("new", number, row) for number, row in enumerate(changes.inserted)),
-            *((each.key, None, {c: each.new[c] for c in each.changed}) for each in changes.updated),
+        rows: list[tuple[object, int | None, Row, Row]] = [
+            *(("new", number, row, row) for number, row in enumerate(changes.inserted)),
+            *((each.key, None, each.new, {c: each.new[c] for c in each.changed}) for each in changes.updated),
         ]
-        for group, number, row in rows:
-            for cell in cells(table, row):
+        for group, number, row, shown in rows:
+            for cell in cells(table, shown):
                 value, nodes = reader.read(name, row, cell, node=None if number is None else (name, number))
                 refers = bool(nodes) or (not cell.path and references.refers(name, cell.column))
                 found[name, group, *cell.general].append((cell, value, refers))

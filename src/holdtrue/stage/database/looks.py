@@ -20,13 +20,16 @@ _TIME = re.compile(
     )(?!\w)""",
     re.VERBOSE,
 )
-# A run of letters and digits that no word is: both in it, or so long and mixed that nobody wrote it.
+# A run of letters and digits that no word is: both in it, or so long and mixed that nobody wrote it. Wide on purpose: a
+# random token of base 62 may come without a digit, and would then stand out in one run of many.
 _TOKEN = re.compile(
     r"""(?<![A-Za-z0-9])(?:
         [0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}
       | (?=[A-Za-z0-9]*[A-Za-z])(?=[A-Za-z0-9]*\d)[A-Za-z0-9]{6,}
       | (?=[A-Za-z0-9_\-+/]*[A-Z])(?=[A-Za-z0-9_\-+/]*[a-z])[A-Za-z0-9_\-+/]{20,}={0,2}
       | [A-Z2-7]{10,}
+      | (?=[A-Za-z]*[a-z][A-Z]+[a-z]+[A-Z])[A-Za-z]{8,}
+      | \d{8,}
     )(?![A-Za-z0-9])""",
     re.VERBOSE,
 )

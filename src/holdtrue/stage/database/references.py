@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from holdtrue.stage.database.catalog import Catalog, ForeignKey, Table
-from holdtrue.stage.database.cells import Cell, cells
+from holdtrue.stage.database.cells import Cell
 from holdtrue.stage.database.noise import Noise
 from holdtrue.stage.database.rows import Difference, Row, Value, short
 
@@ -33,6 +33,10 @@ class References:
         for name, changes in difference.tables.items():
             for number, row in enumerate(changes.inserted):
                 self._learn((name, number), row)
+        tables = (catalog.get(name) for name in sorted({node[0] for node in self._rows}))
+        self._integer_keys = [
+            (table.full_name, key) for table in tables if table and (key := self._integer_key(table)) is not None
+        ]
         self._mention = self._mention_pattern()
 
     def own_keys(self, table: str) -> frozenset[str]:
@@ -129,7 +133,7 @@ class References:
         name = cell.name
         if cell.path and name == "id" and len(cell.path) > 1:
             name = f"{cell.path[-2]}_id"
-        target = self._soft(table, name) or self._typed(table, row, cell)
+        target = self._soft(table, name) or self._typed(table, row, cell) or self._hinted(row, name, number)
         if target is None:
             return None
         nodes = self._by_column[target].get(number, [])
@@ -139,6 +143,26 @@ class References:
         base = next((cell.column.removesuffix(end) for end in _POLYMORPHIC if cell.column.endswith(end)), None)
         kind = row.get(f"{base}_type") or row.get(f"{base}_table") or row.get(f"{base}_kind") if base else None
         return self._soft(table, f"{kind}_id") if isinstance(kind, str) else None
+
+    def _hinted(self, row: Row, name: str, number: int) -> tuple[str, str] | None:
+        """The table of an `id` that does not say whose it is: one that the row names, as `order.created` does."""
+        if name != "id" and not name.endswith(_POLYMORPHIC):
+            return None
+        made = [place for place in self._integer_keys if number in self._by_column[place]]
+        said = [_words(value) for value in row.values() if isinstance(value, str)]
+        named = {
+            place: max(
+                (len(name) for name in self._names_of(place[0]) if any(f"_{name}_" in each for each in said)), default=0
+            )
+            for place in made
+        }
+        longest = max(named.values(), default=0)
+        fitting = [place for place, length in named.items() if length == longest]
+        return fitting[0] if len(fitting) == 1 and (longest or name == "id") else None
+
+    def _names_of(self, table: str) -> set[str]:
+        known = self._catalog.get(table)
+        return _names(known) if known else set()
 
     def _soft_target(self, table: str, column: str) -> tuple[str, str] | None:
         """The table, and its integer key, that a column without foreign key is named after."""
@@ -166,12 +190,7 @@ class References:
 
     def _mention_pattern(self) -> re.Pattern[str] | None:
         """`order #5`, `/orders/5`, `order_id=5`: a table's name and a number."""
-        self._mentioned: dict[str, tuple[str, str]] = {}
-        for name in {node[0] for node in self._rows}:
-            table = self._catalog.get(name)
-            key = self._integer_key(table) if table else None
-            if table and key:
-                self._mentioned |= dict.fromkeys(_names(table), (name, key))
+        self._mentioned = {word: place for place in self._integer_keys for word in self._names_of(place[0])}
         if not self._mentioned:
             return None
         words = "|".join(sorted(map(re.escape, self._mentioned), key=len, reverse=True))
@@ -201,9 +220,9 @@ class References:
                     yield match.start(3), match.end(3), named[0]
 
 
-def values(catalog: Catalog, table: str, row: Row) -> list[Cell]:
-    """Every cell of a row of a table that the catalog may or may not know."""
-    return list(cells(catalog.get(table), row))
+def _words(text: str) -> str:
+    """`OrderItem.created` → `_order_item_created_`, so that a name can be looked for between underscores."""
+    return re.sub(r"[^a-z0-9]+", "_", f"_{_CAMEL.sub('_', text).lower()}_")
 
 
 def _names(table: Table) -> set[str]:

@@ -32,7 +32,7 @@ _SETTINGS: Mapping[str, str] = {
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    "max_wal_size": "8GB",
+    "max_wal_size": "512MB",
     "checkpoint_timeout": "1d",
     "bgwriter_lru_maxpages": "0",
     "autovacuum": "off",

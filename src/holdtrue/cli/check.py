@@ -6,11 +6,10 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from rich.console import Console
 
@@ -94,7 +93,7 @@ async def _check(request: Request) -> Report:
     console = Console(stderr=to_stdout, highlight=False, markup=False, emoji=False)
     with TextWriter(console, verbose=request.verbose, report=not to_stdout) as text:
         # Closed here and now, so that a failing writer ends the app's processes as well.
-        async with aclosing(cast("AsyncGenerator[Event, None]", check(options))) as events:
+        async with aclosing(check(options)) as events:
             report = await _told(events, text)
     if request.json is not None:
         json_writer.write(report, sys.stdout if to_stdout else Path(request.json))

@@ -61,7 +61,8 @@ class Answer:
     def capture(self, where: str) -> object | None:
         """Return what a capture expression finds: ``header:NAME``, ``cookie:NAME`` or a JMESPath into the body."""
         if where.startswith("header:"):
-            return self.headers.get(where.removeprefix("header:"))
+            header: str | None = self.headers.get(where.removeprefix("header:"))
+            return header
         if where.startswith("cookie:"):
             return self._cookie(where.removeprefix("cookie:"))
         try:

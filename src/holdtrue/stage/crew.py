@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from holdtrue.contract.document import Command, Document
 from holdtrue.contract.errors import HoldtrueError
@@ -34,7 +35,7 @@ Equip = Callable[[str], Awaitable[Build]]
 class Crew:
     """Starts, kills and replaces the app's processes."""
 
-    def __init__(self, document: Document, equip: Equip, spoke: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(self, document: Document, equip: Equip, spoke: Callable[[str], Coroutine[Any, Any, object]]) -> None:
         self._process = document.process
         self._equip = equip
         self._spoke = spoke

@@ -11,7 +11,7 @@ from holdtrue.stage.cast import Who
 from holdtrue.stage.client import Answer
 from holdtrue.stage.crew import FIRST
 from holdtrue.stage.payments import Delivery, Event
-from holdtrue.stage.stage import Stage
+from holdtrue.stage.stage import Seen, Stage
 from holdtrue.stage.steps import Rendered, StepFailedError, meets
 
 HOME, FOREIGN = "a", "b"
@@ -81,14 +81,15 @@ def request_of(stage: Stage, ready: Call, *, sender: Who | None, at: str) -> Ren
     return stage.player.render(request, sender=sender, tenant=at, view=view)
 
 
-async def twin(stage: Stage, key: str, tenant: str = HOME) -> tuple[Call, Answer]:
-    """Call a route as it is meant to be called: the positive twin of every refusal.
+async def twin(stage: Stage, key: str, tenant: str = HOME) -> tuple[Answer, Seen]:
+    """Call a route as it is meant to be called, and see what comes of it: the positive twin of every refusal.
 
     Raises:
         StepFailedError: it does not succeed, so that a refusal of somebody else would prove nothing.
     """
     ready = await make_ready(stage, key, tenant)
-    answer = await call(stage, ready, sender=sender_of(stage, ready))
+    async with stage.watch(rest=False) as seen:
+        answer = await call(stage, ready, sender=sender_of(stage, ready))
     if not meets(ready.route.expect, answer):
         raise StepFailedError(
             f"called as it is meant to be, it was answered {answer.describe()}: "
@@ -97,7 +98,7 @@ async def twin(stage: Stage, key: str, tenant: str = HOME) -> tuple[Call, Answer
             do="Give the route a body, parameters, `before` steps or `as` with which it succeeds.",
         )
     stage.setting.reached.add(key)
-    return ready, answer
+    return answer, seen
 
 
 async def try_route(stage: Stage, key: str, port: int) -> Answer | None:

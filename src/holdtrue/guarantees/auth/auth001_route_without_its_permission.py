@@ -43,8 +43,7 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
             continue
         await stage.fresh()
         try:
-            async with stage.watch() as seen:
-                _, answer = await twin(stage, key)
+            answer, seen = await twin(stage, key)
         except StepFailedError as error:
             yield Untried(subject=key, reason=str(error))
             continue

@@ -33,7 +33,10 @@ from holdtrue.guarantees.email.rounds import arrives, cause, mails, prepare
 from holdtrue.stage import Stage
 from holdtrue.stage.crew import FIRST, WORKER
 from holdtrue.stage.steps import StepFailedError, meets
+from holdtrue.stage.wire import Point
 
+HELD = 0.4
+"""Seconds an answer is waited for while a write is held: one that is sent behind the write does not come."""
 PATIENCE = 3.0
 """Seconds an answer may take while the provider hesitates; an app that waits for its provider answers afterwards."""
 
@@ -43,21 +46,33 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
 
     All mails are first tried together, for one crash shows as much as three; what did not come is tried alone.
     """
-    tried = []
+    last_writes: dict[str, Point | None] = {}
     for name in mails(stage.document):
         try:
-            variables, to = await prepare(stage, name)
-            before = len(stage.mail.mails)
-            await cause(stage, name, variables)
-            if await arrives(stage, to, after=before) is None:
-                raise StepFailedError(f"no mail came to {to} although nothing was wrong", where=name)
+            last_writes[name] = await _undisturbed(stage, name)
         except StepFailedError as error:
             yield Untried(subject=f"mail.{name}", reason=str(error))
-        else:
-            tried.append(name)
-    came = await _together(stage, tried)
-    for name in tried:
+    came = await _together(stage, list(last_writes))
+    for name, last in last_writes.items():
         yield Case(name=f"{name}: killed after the answer", play=partial(_play, stage, name, came), cause="crash")
+        if last is not None:
+            yield Case(
+                name=f"{name}: killed between the answer and the last write",
+                play=partial(_behind, stage, name, last),
+                cause="crash",
+            )
+
+
+async def _undisturbed(stage: Stage, name: str) -> Point | None:
+    """Cause a mail and see it come; return the last point at which the web process writes."""
+    variables, to = await prepare(stage, name)
+    before = len(stage.mail.mails)
+    with stage.wire.record() as recording:
+        await cause(stage, name, variables)
+        if await arrives(stage, to, after=before) is None:
+            raise StepFailedError(f"no mail came to {to} although nothing was wrong", where=name)
+    written = recording.points(process=FIRST, writes_only=True)
+    return written[-1] if written else None
 
 
 async def _together(stage: Stage, names: list[str]) -> set[str]:
@@ -99,6 +114,28 @@ async def _play(stage: Stage, name: str, came: set[str]) -> Harm | None:
     await _start_again(stage)
     if not meets(stage.document.mail[name].cause.expect, answer):
         raise StepFailedError(f"its cause was answered {answer.describe()}", where=f"mail.{name}")
+    if await arrives(stage, to, after=before) is not None:
+        return None
+    return _harm(stage, name, answer.describe())
+
+
+async def _behind(stage: Stage, name: str, last: Point) -> Harm | None:
+    """Hold the last write. If the answer comes all the same, it promised what was not written yet: kill it there."""
+    variables, to = await prepare(stage, name)
+    before = len(stage.mail.mails)
+    with stage.wire.hold(last) as hold:
+        asked = asyncio.create_task(cause(stage, name, variables))
+        reached = asyncio.create_task(hold.reached())
+        await asyncio.wait({asked, reached}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({asked, reached}, timeout=HELD)
+        reached.cancel()
+        answered_first = asked.done() and hold.is_reached
+        if answered_first:
+            await stage.kill()
+    answer = await asked
+    if not answered_first:
+        return None
+    await _start_again(stage)
     if await arrives(stage, to, after=before) is not None:
         return None
     return _harm(stage, name, answer.describe())

@@ -1,0 +1,44 @@
+"""The three example apps: two sound ones are accused of nothing, the hurried one is broken in all six places."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from rehearsing import EXAMPLES, report_of, told
+
+from holdtrue.contract.words import Outcome, Place, Stability, Verdict
+
+
+def copy_of(name: str, to: Path) -> Path:
+    """A copy of an example, so that tests may run side by side."""
+    return Path(shutil.copytree(EXAMPLES / name, to / name, ignore=shutil.ignore_patterns(".holdtrue", "node_modules")))
+
+
+@pytest.mark.xdist_group("plainshop")
+async def test_the_sound_shop_is_held_by_all_twelve_with_nothing_left_untried(tmp_path: Path) -> None:
+    report = await report_of(copy_of("plainshop", tmp_path))
+    assert report.outcome is Verdict.HELD, told(report.results)
+    assert report.summary.kept == 12
+    assert report.summary.not_run == report.summary.not_promised == 0
+    assert report.coverage.routes.reached == report.coverage.routes.total
+    assert report.egress == []
+    assert report.unmodelled == []
+
+
+async def test_the_sound_express_app_is_held_by_what_it_promises(tmp_path: Path) -> None:
+    report = await report_of(copy_of("express-notes", tmp_path))
+    assert report.outcome is Verdict.HELD, told(report.results)
+    places = {result.place for result in report.results if result.outcome is Outcome.NOT_PROMISED}
+    assert places == {Place.PAYMENTS, Place.EMAIL}
+    assert report.summary.kept == 8
+
+
+async def test_the_afternoon_shop_is_broken_in_all_six_places(tmp_path: Path) -> None:
+    report = await report_of(copy_of("afternoon", tmp_path))
+    assert report.outcome is Verdict.BROKEN
+    broken = [result for result in report.results if result.outcome is Outcome.BROKEN]
+    assert {result.place for result in broken} == set(Place) - {Place.CORE}, told(report.results)
+    for finding in (finding for result in broken for finding in result.findings):
+        assert finding.stability is Stability.DETERMINISTIC, finding
+        assert Path(finding.evidence).is_file()
+        assert finding.replay.startswith("holdtrue check ")

@@ -66,7 +66,7 @@ async def make_ready(stage: Stage, key: str, tenant: str = HOME) -> Call:
 
 
 async def call(stage: Stage, ready: Call, *, sender: Who | None, at: str | None = None) -> Answer:
-    """Call a route with the ids and bodies of its own tenant, as any sender, addressed to the tenant ``at``."""
+    """Call a route with its own tenant's ids, as any sender, addressed to the tenant ``at`` with that one's canary."""
     return await stage.player.send_rendered(
         request_of(stage, ready, sender=sender, at=at or ready.tenant), sender=sender
     )
@@ -76,6 +76,9 @@ def request_of(stage: Stage, ready: Call, *, sender: Who | None, at: str) -> Ren
     """The request that ``call`` sends."""
     route = ready.route
     view = dict(stage.cast.view(ready.principal, ready.tenant, dict(ready.variables)))
+    if at != ready.tenant:
+        # Free text is the sender's own. Were it the other tenant's, an app that echoes it would seem to leak it.
+        view["canary"] = stage.cast.canary(at)
     view |= stage.player.render_all(route.params, view)
     request = Request(request=ready.key, headers=route.headers, query=route.query, json_=route.json_, form=route.form)
     return stage.player.render(request, sender=sender, tenant=at, view=view)

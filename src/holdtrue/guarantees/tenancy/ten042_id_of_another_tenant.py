@@ -68,19 +68,18 @@ def _case(stage: Stage, key: str) -> Case:
         owned = Ownership.of(stage)
         async with stage.watch(rest=False) as seen:
             answer = await call(stage, ready, sender=attacker, at=FOREIGN)
-        ids = ", ".join(foreign_names(stage, key)) or "no id at all"
+        ids = ", ".join(foreign_names(stage, key))
+        sent = f"{key} was sent by {attacker}" + (f" with tenant {HOME}'s {ids}" if ids else "")
         clause = ("tenancy", "tables")
         if stage.cast.canary(HOME) in answer.text or stage.cast.canary(HOME) in str(answer.headers):
             return Harm(
-                seen=f"{key} was sent by {attacker} with tenant {HOME}'s {ids}: answered {answer.describe()} with "
-                f"tenant {HOME}'s data.",
+                seen=f"{sent}: answered {answer.describe()} with tenant {HOME}'s data.",
                 where=key,
                 clause=clause,
             )
         if seen.rows and (harmed := owned.harmed(seen.rows, HOME, by=FOREIGN)):
             return Harm(
-                seen=f"{key} was sent by {attacker} with tenant {HOME}'s {ids}: answered {answer.describe()}, and "
-                f"{'; '.join(harmed[:3])}.",
+                seen=f"{sent}: answered {answer.describe()}, and {'; '.join(harmed[:3])}.",
                 where=key,
                 clause=clause,
             )

@@ -36,6 +36,7 @@ from holdtrue.stage import Stage
 from holdtrue.stage.database import PrepareFailure, prepare
 from holdtrue.stage.play import try_route, twin
 from holdtrue.stage.steps import StepFailedError
+from holdtrue.stage.wire import Recording
 
 MISSING = ("42P01", "42703", "42883", "42704", "3F000")
 """SQLSTATEs of an undefined table, column, function, object and schema (PostgreSQL, appendix A)."""
@@ -99,9 +100,16 @@ async def _unmigrated(stage: Stage) -> Harm | None:
         if not health.admitted:
             return None
         with wire.record() as recording:
-            broken = await _first_failure(stage, port)
-    if broken is None or not any(item.sqlstate in MISSING for item in recording.statements):
+            broken = await _first_failure(stage, port, recording)
+    if broken is None:
         return None
+    if not _lacks_schema(recording):
+        raise StepFailedError(
+            f"on a database that was never migrated, GET {ready} was answered {health.describe()} and {broken}, yet no "
+            "statement failed for want of a schema",
+            where=f"GET {ready}",
+            do="Look into the log of the process named `unmigrated`: it did not come as far as to ask the database.",
+        )
     return Harm(
         seen=f"On a database that was never migrated the app started and GET {ready} was answered {health.describe()}, "
         f"while {broken}: a deploy would send traffic to it.",
@@ -110,15 +118,24 @@ async def _unmigrated(stage: Stage) -> Harm | None:
     )
 
 
-async def _first_failure(stage: Stage, port: int) -> str | None:
-    """Call what anybody may call, until something fails for want of a schema."""
+async def _first_failure(stage: Stage, port: int, recording: Recording) -> str | None:
+    """Call every route until one fails for want of a schema; else tell of the first that fails."""
+    first = None
     for key, route in stage.document.routes.items():
         if route.out_of_scope is not None or key == f"GET {stage.document.process.ready}":
             continue
         answer = await try_route(stage, key, port)
-        if answer is not None and answer.failed:
-            return f"{key} was answered {answer.describe()}"
-    return None
+        if answer is None or not answer.failed:
+            continue
+        failure = f"{key} was answered {answer.describe()}"
+        if _lacks_schema(recording):
+            return failure
+        first = first or failure
+    return first
+
+
+def _lacks_schema(recording: Recording) -> bool:
+    return any(statement.sqlstate in MISSING for statement in recording.statements)
 
 
 GUARANTEE = Guarantee(

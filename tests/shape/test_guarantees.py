@@ -16,7 +16,7 @@ from holdtrue.guarantees.base import HEADINGS
 
 Tree = Any
 _FILE = re.compile(r"([a-z]+\d{3})_[a-z0-9_]+\.py")
-_PATCH = re.compile(r"([a-z]+\d{3})_[a-z0-9_]+\.patch")
+_PATCH = re.compile(r"([a-z]+\d{3})[a-z]?_[a-z0-9_]+\.patch")
 _HEADING = re.compile(r"^(.+)\n(-{3,})$", re.MULTILINE)
 
 each_guarantee = pytest.mark.parametrize("guarantee", ALL, ids=lambda guarantee: guarantee.code)
@@ -64,17 +64,17 @@ def test_a_guarantee_says_what_it_promises_why_and_what_to_do(guarantee: Guarant
 
 @each_guarantee
 def test_a_guarantee_has_a_sabotage(guarantee: Guarantee, tree: Tree) -> None:
-    names = [path.name for path in (tree.tests / "sabotages").glob("*.patch")]
+    names = [path.name for path in (tree.tests / "sabotages").glob("*/*.patch")]
     of_this = [name for name in names if (found := _PATCH.fullmatch(name)) and found[1] == guarantee.code.lower()]
     assert of_this, (
-        f"a check that cannot fail proves nothing: add tests/sabotages/{guarantee.code.lower()}_<words>.patch, a small "
+        f"a check that cannot fail proves nothing: add tests/sabotages/<app>/{guarantee.code.lower()}_<words>.patch, a small "
         f"change to a sound app that breaks {guarantee.code} and nothing else"
     )
 
 
 def test_every_sabotage_names_a_guarantee(tree: Tree) -> None:
     codes = {guarantee.code.lower() for guarantee in ALL}
-    patches = sorted((tree.tests / "sabotages").glob("*.patch"))
+    patches = sorted((tree.tests / "sabotages").glob("*/*.patch"))
     strangers = [path.name for path in patches if not ((found := _PATCH.fullmatch(path.name)) and found[1] in codes)]
     assert not strangers
 

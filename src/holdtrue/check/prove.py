@@ -6,10 +6,12 @@ import hashlib
 import json
 import shlex
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import cast
 
 from holdtrue.check.events import CaseTried, Event
 from holdtrue.contract.errors import HoldtrueError
@@ -17,6 +19,8 @@ from holdtrue.contract.report import Finding, Result
 from holdtrue.contract.words import Confidence, Outcome, Stability
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
 from holdtrue.stage import Stage
+from holdtrue.stage.play import still_well
+from holdtrue.stage.steps import StepFailedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,8 @@ class _Tally:
     harms: dict[str, list[tuple[Case, Harm]]] = field(default_factory=dict)
     evidence: dict[str, list[object]] = field(default_factory=dict)
     untried: list[Untried] = field(default_factory=list)
+    failed: str = ""
+    """How the proof itself failed."""
 
 
 async def prove(guarantee: Guarantee, stage: Stage, order: Order, tell: Callable[[Event], None]) -> Result:
@@ -49,65 +55,98 @@ async def prove(guarantee: Guarantee, stage: Stage, order: Order, tell: Callable
     if not guarantee.subjects(stage.document):
         return _result(guarantee, Outcome.NOT_PROMISED, started, reason="the document declares nothing it is about")
     tally = _Tally()
-    try:
-        await _play_all(guarantee.rehearse(stage), guarantee, stage, order, tally, tell)
-        findings = [await _finding(guarantee, stage, order, cause, tally) for cause in tally.harms]
-    except HoldtrueError as error:
-        return _result(guarantee, Outcome.NOT_RUN, started, tally, reason=str(error))
-    except Exception as error:  # noqa: BLE001 - the named edge of the check: a proof that fails must not end the others
-        stage.keep_traceback(guarantee.code, error)
-        reason = f"the proof itself failed: {type(error).__name__}: {error}"
-        return _result(guarantee, Outcome.ERRORED, started, tally, reason=stage.redactor.text(reason))
+    with _edge("what was left to try", guarantee, stage, tally):
+        await _play_all(guarantee, stage, order, tally, tell)
+    # What was seen before something went wrong was seen all the same.
+    findings = [await _finding(guarantee, stage, order, cause, tally) for cause in tally.harms]
+    reason = stage.redactor.text(_why_not(tally, order))
     if findings:
-        return _result(guarantee, Outcome.BROKEN, started, tally, findings=findings, confidence=Confidence.PROVED)
+        return _result(
+            guarantee, Outcome.BROKEN, started, tally, reason=reason, findings=findings, confidence=Confidence.PROVED
+        )
+    if tally.failed:
+        return _result(guarantee, Outcome.ERRORED, started, tally, reason=reason)
     if tally.untried or not tally.tried:
-        return _result(guarantee, Outcome.NOT_RUN, started, tally, reason=_why_not(tally, order))
+        return _result(guarantee, Outcome.NOT_RUN, started, tally, reason=reason)
     return _result(guarantee, Outcome.KEPT, started, tally, confidence=Confidence.PROVED)
 
 
+@contextmanager
+def _edge(doing: str, guarantee: Guarantee, stage: Stage, tally: _Tally) -> Iterator[None]:
+    """The named edge of the check: what goes wrong in one proof is part of its result, and must not end the others."""
+    try:
+        yield
+    except HoldtrueError as error:
+        stage.distrust()
+        tally.untried.append(Untried(subject=doing, reason=str(error)))
+    except Exception as error:  # noqa: BLE001
+        stage.distrust()
+        stage.keep_traceback(guarantee.code, error)
+        tally.failed = f"the proof itself failed: {type(error).__name__}: {error}"
+
+
 async def _play_all(
-    cases: AsyncIterator[Case | Untried],
-    guarantee: Guarantee,
-    stage: Stage,
-    order: Order,
-    tally: _Tally,
-    tell: Callable[[Event], None],
+    guarantee: Guarantee, stage: Stage, order: Order, tally: _Tally, tell: Callable[[Event], None]
 ) -> None:
-    async for case in cases:
-        if isinstance(case, Untried):
-            tally.untried.append(case)
-            continue
-        tally.possible += 1
-        if order.case is not None and not fnmatchcase(case.name, order.case):
-            continue
-        harm = await _play(case, stage, tally)
-        tally.tried += 1
-        if harm is not None:
-            tally.harms.setdefault(case.cause, []).append((case, harm))
-        tell(CaseTried(code=guarantee.code, case=case.name, broken=harm is not None))
+    rehearsal = cast("AsyncGenerator[Case | Untried, None]", guarantee.rehearse(stage))
+    async with aclosing(rehearsal) as cases:  # closed here: what a rehearsal started ends before the next one begins
+        async for case in cases:
+            if isinstance(case, Untried):
+                tally.untried.append(case)
+                continue
+            tally.possible += 1
+            if order.case is not None and not fnmatchcase(case.name, order.case):
+                continue
+            try:
+                harm = await _play(case, stage, tally)
+            except StepFailedError as error:
+                stage.distrust()
+                tally.untried.append(Untried(subject=case.name, reason=str(error)))
+                continue
+            tally.tried += 1
+            if harm is not None:
+                tally.harms.setdefault(case.cause, []).append((case, harm))
+            tell(CaseTried(code=guarantee.code, case=case.name, broken=harm is not None))
 
 
 async def _play(case: Case, stage: Stage, tally: _Tally) -> Harm | None:
     stage.begin_evidence()
+    stage.doubt = None
     try:
-        return await case.play()
+        harm = await case.play()
     finally:
         tally.evidence[case.name] = stage.player.evidence.export(stage.redactor)
+    if harm is None and stage.doubt is not None:
+        await still_well(stage, stage.doubt)
+    return harm
+
+
+async def _again(case: Case, guarantee: Guarantee, stage: Stage, tally: _Tally) -> Stability | None:
+    """Play a harmful case once more in fresh processes (memory could have caused it); None when that cannot be done."""
+    seen = tally.evidence[case.name]
+    stability = None
+    with _edge(f"{case.name}, once more", guarantee, stage, tally):
+        await stage.restart()
+        harm = await _play(case, stage, tally)
+        if harm is not None:
+            return Stability.DETERMINISTIC
+        stability = Stability.FLAKY
+    tally.evidence[case.name] = seen  # the evidence is of the time when it happened
+    return stability
 
 
 async def _finding(guarantee: Guarantee, stage: Stage, order: Order, cause: str, tally: _Tally) -> Finding:
-    """One finding per cause; its first case is played once more in fresh processes (memory could have caused it)."""
+    """One finding per cause; its first case is played once more."""
     harms = tally.harms[cause]
     case, harm = harms[0]
-    await stage.restart()
-    again = await _play(case, stage, tally)
-    path = _keep(guarantee, order, case, tally)
+    stability = await _again(case, guarantee, stage, tally)
+    path = _keep(guarantee, stage, order, case, tally)
     return Finding(
         code=guarantee.code,
         fingerprint=hashlib.sha256(f"{guarantee.code}|{cause}|{'.'.join(harm.clause)}".encode()).hexdigest()[:16],
         severity=guarantee.severity,
         confidence=Confidence.PROVED,
-        stability=Stability.DETERMINISTIC if again is not None else Stability.FLAKY,
+        stability=stability,
         seen=stage.redactor.text(harm.seen),
         where=harm.where,
         clause=order.locate(harm.clause) if harm.clause else "",
@@ -120,7 +159,7 @@ async def _finding(guarantee: Guarantee, stage: Stage, order: Order, cause: str,
                 *("--case", _literal(case.name), "--seed", str(order.seed)),
             ]
         ),
-        evidence=str(path),
+        evidence=path,
         cases=[case.name for case, _ in harms],
     )
 
@@ -130,21 +169,31 @@ def _literal(name: str) -> str:
     return "".join(f"[{char}]" if char in "*?[" else char for char in name)
 
 
-def _keep(guarantee: Guarantee, order: Order, case: Case, tally: _Tally) -> Path:
-    order.evidence.mkdir(parents=True, exist_ok=True)
+def _keep(guarantee: Guarantee, stage: Stage, order: Order, case: Case, tally: _Tally) -> str:
+    """Write the evidence and return where; nothing where it cannot be written: the finding stands without it."""
     name = hashlib.sha256(case.name.encode()).hexdigest()[:8]
     path = order.evidence / f"{guarantee.code}-{name}.json"
     kept = {"code": guarantee.code, "case": case.name, "seed": order.seed, "entries": tally.evidence[case.name]}
-    path.write_text(json.dumps(kept, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
-    return path
+    try:
+        order.evidence.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(kept, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+    except OSError as error:
+        stage.setting.notes.add(f"evidence of {guarantee.code} could not be kept in {order.evidence}: {error.strerror}")
+        return ""
+    return str(path)
 
 
 def _why_not(tally: _Tally, order: Order) -> str:
-    if tally.untried:
-        return "; ".join(f"{untried.subject}: {untried.reason}" for untried in tally.untried)
-    if order.case is not None and tally.possible:
-        return f"no case matches {order.case!r}; there are {tally.possible} cases"
-    return "the rehearsal found nothing to try"
+    reasons = [tally.failed] if tally.failed else []
+    reasons += [
+        each.reason if each.reason.startswith(f"{each.subject}: ") else f"{each.subject}: {each.reason}"
+        for each in tally.untried
+    ]
+    if not reasons and not tally.tried:
+        if order.case is not None and tally.possible:
+            return f"no case matches {order.case!r}; there are {tally.possible} cases"
+        return "the rehearsal found nothing to try"
+    return "\n".join(reasons)
 
 
 def _result(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,7 @@ class Crew:
         self._equip = equip
         self._spoke = spoke
         self._members: dict[str, asyncio.Task[Member]] = {}
+        self._ends: Counter[str] = Counter()
         self.sealed = True
         """Whether the kernel kept every process that was started from reaching anything but loopback."""
 
@@ -68,6 +70,7 @@ class Crew:
         """
         task = self._members.get(name)
         if task is not None and task.done() and (task.exception() is not None or not task.result().process.alive):
+            self._note_end(task)
             await self._forget(name)
         return await self.begin(name)
 
@@ -79,6 +82,21 @@ class Crew:
         """Processes that ended by themselves."""
         done = [task.result() for task in self._members.values() if task.done() and task.exception() is None]
         return [member for member in done if not member.process.alive]
+
+    def ends(self) -> list[str]:
+        """In words, which processes ended by themselves, and how often."""
+        for task in self._members.values():
+            if task.done():
+                self._note_end(task)
+        return [
+            f"{end}, {count} times; the stage started it again" if count > 1 else f"{end}; the stage started it again"
+            for end, count in self._ends.items()
+        ]
+
+    def _note_end(self, task: asyncio.Task[Member]) -> None:
+        if not task.cancelled() and task.exception() is None and not task.result().process.alive:
+            member = task.result()
+            self._ends[f"{member.name} ended by itself with code {member.process.returncode} in a rehearsal"] += 1
 
     async def kill(self, *names: str) -> None:
         """SIGKILL the named processes, or all, and forget them; they start anew when they are next needed."""

@@ -66,10 +66,43 @@ async def make_ready(stage: Stage, key: str, tenant: str = HOME) -> Call:
 
 
 async def call(stage: Stage, ready: Call, *, sender: Who | None, at: str | None = None) -> Answer:
-    """Call a route with its own tenant's ids, as any sender, addressed to the tenant ``at`` with that one's canary."""
-    return await stage.player.send_rendered(
+    """Call a route with its own tenant's ids, as any sender, addressed to the tenant ``at`` with that one's canary.
+
+    Raises:
+        StepFailedError: no answer came.
+    """
+    answer = await stage.player.send_rendered(
         request_of(stage, ready, sender=sender, at=at or ready.tenant), sender=sender
     )
+    if answer.failed:
+        stage.doubt = ready.key
+    return answered(answer, ready.key)
+
+
+def answered(answer: Answer, where: str) -> Answer:
+    """Return the answer; silence is no refusal.
+
+    Raises:
+        StepFailedError: no answer came.
+    """
+    if answer.status is None:
+        raise StepFailedError(
+            f"there was {answer.describe()}",
+            where=where,
+            why="Whether it was done or refused cannot be told from silence, so this proves nothing.",
+            do="See in the app's log why it did not answer; a process that ends is started again.",
+        )
+    return answer
+
+
+async def still_well(stage: Stage, key: str) -> None:
+    """Make sure that a 5xx was one request's answer, and not the end of an app that answers nobody any more.
+
+    Raises:
+        StepFailedError: whoever may call the route is not answered either.
+    """
+    await stage.reset()
+    await twin(stage, key)
 
 
 def request_of(stage: Stage, ready: Call, *, sender: Who | None, at: str) -> Rendered:

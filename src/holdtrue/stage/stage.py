@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -80,9 +80,12 @@ class Stage:
             acting=self._acting,
         )
         self.database = ""
+        self.doubt: str | None = None
+        """A route that answered 5xx: a refusal, or an app that is not well any more."""
         self._log: Recording | None = None
         self._written = True
         self._restless = True
+        self._parking = False
         self._rows: Snapshot | None = None
         self._exit = AsyncExitStack()
         self._pool: ClonePool | None = None
@@ -158,14 +161,15 @@ class Stage:
 
     async def close(self) -> None:
         """End the app and the instruments, and hand over what they saw."""
-        self.setting.unmodelled.update(self.payments.unmodelled)
-        if self._redirect is not None:
-            self.setting.egress.update(str(attempt) for attempt in self._redirect.egress.attempts())
-        if not self.crew.sealed:
-            self.setting.notes.add(
-                "the kernel offers no guard on connections here: only Python's and Node's own sockets were guarded"
-            )
-        await self._exit.aclose()
+        async with self._exit:
+            self.setting.unmodelled.update(self.payments.unmodelled)
+            if self._redirect is not None:
+                self.setting.egress.update(str(attempt) for attempt in self._redirect.egress.attempts())
+            if not self.crew.sealed:
+                self.setting.notes.add(
+                    "the kernel offers no guard on connections here: only Python's and Node's own sockets were guarded"
+                )
+            self.setting.notes.update(self.crew.ends())
 
     # -- between cases ----------------------------------------------------------------------------------------------
 
@@ -185,7 +189,9 @@ class Stage:
         await self._note_ports()
         await self.mail.restore(self.scene.mailbox)
         clone = await self._pool.take()
+        self.quiet.unpark()
         await self.wire.swap(clone)
+        self._park()
         await self._pool.release(self.database)
         self.database = clone
         self.payments.restore(self.scene.payments)
@@ -197,8 +203,13 @@ class Stage:
     async def fresh(self) -> None:
         """Go back to the scene, unless nothing was written since: a refused request usually writes nothing."""
         self._read_log()
-        if self._written:
+        if self._written or self.crew.dead():
             await self.reset()
+
+    def distrust(self) -> None:
+        """Take nothing for granted after something went wrong: the next case starts from the scene."""
+        self._written, self._rows = True, None
+        self._acting()
 
     def _read_log(self) -> None:
         """Take notice of the statements since the last time; each shape is remembered as one the code uses."""
@@ -213,8 +224,8 @@ class Stage:
 
     async def restart(self) -> None:
         """Replace every process of the app, so that nothing in anybody's memory is left of earlier cases."""
+        self._acting_on_processes()
         await self.crew.restart()
-        self._acting()
         await self._note_ports()
 
     def begin_evidence(self) -> None:
@@ -237,12 +248,12 @@ class Stage:
     async def kill(self, *names: str) -> None:
         """SIGKILL processes of the app, all of them when none is named; they start anew when next needed."""
         self.player.evidence.add("kill", processes=list(names) or "all")
-        self._acting()
+        self._acting_on_processes()
         await self.crew.kill(*names)
 
     async def revive(self, *names: str) -> None:
         """Start processes again, as a supervisor would after a crash."""
-        self._acting()
+        self._acting_on_processes()
         for name in names:
             self.crew.begin(name)
         await self.crew.everybody()
@@ -250,11 +261,27 @@ class Stage:
 
     async def rest(self) -> bool:
         """Wait until the app has finished what it does behind its answers. False when it never rests."""
-        await self.crew.everybody()
+        await self._note_ports()
         if not self._restless:
             return True
         self._restless = not await self.quiet.rest()
+        self._park()
         return not self._restless
+
+    @contextmanager
+    def worker_parked(self) -> Iterator[None]:
+        """Keep the worker from polling except while something is waited for: for cases that give it nothing to do."""
+        self._parking = True
+        self._park()
+        try:
+            yield
+        finally:
+            self._parking = False
+            self.quiet.unpark()
+
+    def _park(self) -> None:
+        if self._parking:
+            self.quiet.park()
 
     async def age(self, seconds: float) -> None:
         """Let time pass in the database: shift its timestamps into the past, so that back-offs and leases are over."""
@@ -309,9 +336,12 @@ class Stage:
 
     def keep_traceback(self, name: str, error: BaseException) -> None:
         """Keep where a proof failed, beside the app's logs."""
-        self.setting.logs.mkdir(parents=True, exist_ok=True)
         text = "".join(traceback.format_exception(error))
-        (self.setting.logs / f"{name}-traceback.txt").write_text(self.redactor.text(text), encoding="utf-8")
+        try:
+            self.setting.logs.mkdir(parents=True, exist_ok=True)
+            (self.setting.logs / f"{name}-traceback.txt").write_text(self.redactor.text(text), encoding="utf-8")
+        except OSError as refusal:
+            self.setting.notes.add(f"the traceback of {name} could not be kept: {refusal.strerror}")
 
     async def _note_ports(self) -> None:
         for member in await self.crew.everybody():
@@ -322,14 +352,18 @@ class Stage:
         """Something is done to the app; it may have work to do."""
         self._restless = True
 
+    def _acting_on_processes(self) -> None:
+        self._acting()
+        self.quiet.unpark()
+
     async def _spoke(self, name: str) -> None:
         """Wait until a process says something to the database."""
         with self.wire.record() as recording:
             await recording.seen(lambda statement: statement.process == name)
 
     async def _mail_text(self, address: str) -> list[str]:
-        newest = self.mail.find(to=address)
-        if not newest:
+        self.quiet.unpark()
+        if not self.mail.find(to=address):
             try:
                 await self.mail.arrived(to=address, patience=MAIL_PATIENCE)
             except MailTimeoutError as error:

@@ -123,10 +123,11 @@ def make_home(directory: Path | None, owner: Account | None, *, in_memory: bool)
     """
     if directory is None and in_memory and _has_room(_SHARED_MEMORY):
         directory = _SHARED_MEMORY
-    home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=directory))
+    prefix = f"{_PREFIX}{os.getpid()}-"
+    home = Path(tempfile.mkdtemp(prefix=prefix, dir=directory))
     if not _reachable(home, owner) or len(os.fsencode(home / ".s.PGSQL.5432")) > _SOCKET_PATH_LIMIT:
         home.rmdir()
-        home = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        home = Path(tempfile.mkdtemp(prefix=prefix))
     if owner:
         os.chown(home, owner.uid, owner.gid)
     return home

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 
 PATIENCE = 30.0
-"""Seconds after which a request counts as hanging."""
+"""Seconds after which a request counts as hanging, however much of an answer has come."""
+LARGEST = 32 * 2**20
+"""Bytes of an answer's body; more than that is taken for a body without end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +54,12 @@ class Answer:
         """The body as JSON, or None when it is none."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     def describe(self) -> str:
         """``201``, or the failure in words."""
-        return str(self.status) if self.status is not None else f"no answer ({self.failure})"
+        return str(self.status) if self.status is not None else f"with nothing ({self.failure})"
 
     def capture(self, where: str) -> object | None:
         """Return what a capture expression finds: ``header:NAME``, ``cookie:NAME`` or a JMESPath into the body."""
@@ -113,23 +116,42 @@ class Client:
         json_body: Any = None,
         form: Mapping[str, str] | None = None,
         content: bytes | None = None,
-        patience: float = PATIENCE,
+        patience: float | None = None,
     ) -> Answer:
-        """Send one request to ``127.0.0.1:port`` and return the answer; a failure to answer is an answer, too."""
+        """Send one request to ``127.0.0.1:port`` and return the answer; a failure to answer is an answer, too.
+
+        ``patience`` is in seconds, for all of the answer; ``PATIENCE`` when absent.
+        """
+        patience = PATIENCE if patience is None else patience
         body = {"json": json_body} if json_body is not None else {"data": form} if form is not None else {}
         try:
-            response = await self._http.request(
-                method,
-                f"http://127.0.0.1:{port}{path}",
-                headers=dict(headers or {}),
-                params=dict(query) if query else None,
-                content=content,
-                timeout=patience,
-                **body,
-            )
-        except httpx.TimeoutException:
-            return Answer(status=None, headers=httpx.Headers(), body=b"", failure=f"none within {patience:g} s")
+            async with asyncio.timeout(patience):
+                return await self._exchange(
+                    method,
+                    f"http://127.0.0.1:{port}{path}",
+                    # As UTF-8: what an app answered and a step captured need not be ASCII.
+                    headers=[(name.encode(), value.encode()) for name, value in (headers or {}).items()],
+                    params=dict(query) if query else None,
+                    content=content,
+                    timeout=patience,
+                    **body,
+                )
+        except (TimeoutError, httpx.TimeoutException):
+            return _failure(f"none within {patience:g} s")
         except httpx.TransportError as error:
-            reason = str(error) or type(error).__name__
-            return Answer(status=None, headers=httpx.Headers(), body=b"", failure=f"connection lost: {reason}")
-        return Answer(status=response.status_code, headers=response.headers, body=response.content)
+            return _failure(f"connection lost: {error or type(error).__name__}")
+        except (httpx.DecodingError, httpx.InvalidURL) as error:
+            return _failure(f"{type(error).__name__}: {error}")
+
+    async def _exchange(self, method: str, url: str, **request: Any) -> Answer:
+        async with self._http.stream(method, url, **request) as response:
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > LARGEST:
+                    return _failure(f"{response.status_code}, and a body that goes on after {LARGEST} bytes")
+            return Answer(status=response.status_code, headers=response.headers, body=bytes(body))
+
+
+def _failure(reason: str) -> Answer:
+    return Answer(status=None, headers=httpx.Headers(), body=b"", failure=reason)

@@ -87,7 +87,7 @@ def answered(answer: Answer, where: str) -> Answer:
     """
     if answer.status is None:
         raise StepFailedError(
-            f"there was {answer.describe()}",
+            f"it was answered {answer.describe()}",
             where=where,
             why="Whether it was done or refused cannot be told from silence, so this proves nothing.",
             do="See in the app's log why it did not answer; a process that ends is started again.",

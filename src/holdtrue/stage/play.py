@@ -62,6 +62,9 @@ async def make_ready(stage: Stage, key: str, tenant: str = HOME) -> Call:
             await deliver_well(stage, webhook, event)
         await stage.rest()
     await stage.player.play(route.before, who=principal, tenant=tenant, extra=variables, default=principal)
+    if route.before:
+        # What follows behind these answers (a mail, its outbox row) must not be taken for the work of the call.
+        await stage.rest()
     return Call(key=key, route=route, tenant=tenant, principal=principal, variables=variables)
 
 

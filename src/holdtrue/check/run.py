@@ -8,7 +8,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -119,7 +119,8 @@ async def _prove_all(
         while waiting:
             guarantee = waiting.pop(0)
             tell(GuaranteeStarted(code=guarantee.code, title=guarantee.title, lane=stage.lane))
-            results[guarantee.code] = await prove(guarantee, stage, order, tell)
+            with stage.worker_parked() if guarantee.idle_worker else nullcontext():
+                results[guarantee.code] = await prove(guarantee, stage, order, tell)
             tell(GuaranteeDone(result=results[guarantee.code]))
 
     lanes = min(options.stages or min(MOST_STAGES, os.cpu_count() or 1), max(1, len(promised)))

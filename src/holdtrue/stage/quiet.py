@@ -3,65 +3,98 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
 from itertools import pairwise
 
+from holdtrue.stage.crew import WORKER
 from holdtrue.stage.mail import MailServer, Outcome
-from holdtrue.stage.wire import InFlight, Statement, Wire
+from holdtrue.stage.wire import InFlight, Pause, Statement, Wire
 
-SHORTEST = 0.08
-"""Seconds of silence that mean rest, in an app that polls nothing: background tasks start within milliseconds."""
+SILENCE = 0.06
+"""Seconds without work that mean rest: what is done behind an answer starts within milliseconds."""
 LEARNING = 0.6
 """Seconds of watching an idle app."""
+LATE = 3.0
+"""A loop that has not polled for this many of its intervals is not waited for."""
 PATIENCE = 20.0
 """Seconds after which an app that never rests is taken as it is."""
 
 
 class Quiet:
-    """Tells work from background polling."""
+    """Tells work from background polling, and parks the worker between the cases that need it."""
 
     def __init__(self, wire: Wire, mail: MailServer) -> None:
         self._wire = wire
         self._mail = mail
-        self.background: set[tuple[str, str]] = set()
-        """(process, shape) of statements that an idle app repeats."""
-        self.interval = 0.0
-        """The longest time between two polls, in seconds."""
+        self._background: set[tuple[str, str]] = set()
+        self._polls: set[tuple[str, str]] = set()
+        self._interval = 0.0
+        self._parked: Pause | None = None
 
     async def learn(self) -> None:
-        """Watch an idle app: what it says now is background, and it is at rest when it says nothing else."""
+        """Watch an idle app: what it says now is background, and what it repeats is a poll for work."""
         with self._wire.record() as recording:
             await asyncio.sleep(LEARNING)
-        polls: dict[tuple[str, str], list[float]] = defaultdict(list)
+        said: dict[tuple[str, str], list[float]] = defaultdict(list)
         for statement in recording.statements:
-            self.background.add((statement.process, statement.shape))
-            polls[statement.process, statement.shape].append(statement.at)
-        gaps = [later - earlier for times in polls.values() for earlier, later in pairwise(times)]
+            said[_key(statement)].append(statement.at)
+        self._background = set(said)
+        gaps = {key: [later - earlier for earlier, later in pairwise(times)] for key, times in said.items()}
+        self._polls = {key for key, each in gaps.items() if each}
         # Where everything was said just once, it may come again only after as long as we watched.
-        self.interval = max(gaps) if gaps else LEARNING if polls else 0.0
+        self._interval = max((max(each) for each in gaps.values() if each), default=LEARNING if said else 0.0)
 
     def is_background(self, statement: Statement | InFlight) -> bool:
         """Whether an idle app says this, too."""
-        return (statement.process, statement.shape) in self.background
+        return _key(statement) in self._background
 
     async def rest(self, *, patience: float = PATIENCE) -> bool:
-        """Wait until two polls long nothing but background was said; False when patience ended first."""
-        silence = max(SHORTEST, 2.2 * self.interval)
-        until = time.monotonic() + patience
+        """Wait until every loop has polled once and found nothing to do; False when patience ended first."""
+        self.unpark()
+        clock = asyncio.get_running_loop().time
+        start = busy = clock()
+        polled: dict[tuple[str, str], float] = {}
         with self._wire.record() as recording:
-            seen, busy = 0, time.monotonic()
-            while (now := time.monotonic()) < until:
+            seen = 0
+            while (now := clock()) < start + patience:
                 fresh = recording.statements[seen:]
                 seen += len(fresh)
-                if any(not self.is_background(statement) for statement in fresh) or self._working():
+                for statement in fresh:
+                    if self.is_background(statement):
+                        polled[_key(statement)] = statement.at
+                    else:
+                        busy = max(busy, statement.at + statement.took)
+                if self._working():
                     busy = now
-                if now - busy >= silence:
+                if now - busy >= SILENCE and self._has_polled(polled, busy, now):
                     return True
-                await asyncio.sleep(min(silence / 4, 0.05))
+                await asyncio.sleep(SILENCE / 4)
         return False
 
+    def park(self) -> None:
+        """Hold the worker before its next poll: it is given no work, and its polls cost time."""
+        if self._parked is None and any(process == WORKER for process, _ in self._polls):
+            self._parked = self._wire.pause(WORKER, inside_transactions=False)
+
+    def unpark(self) -> None:
+        """Let the worker go on."""
+        if self._parked is not None:
+            self._parked.release()
+            self._parked = None
+
+    def _has_polled(self, polled: dict[tuple[str, str], float], since: float, now: float) -> bool:
+        """Whether each loop has looked for work after the last work was done."""
+        if not self._polls:
+            return now - since >= self._interval
+        missing = any(polled.get(key, 0.0) < since for key in self._polls)
+        return not missing or now - since >= LATE * self._interval
+
     def _working(self) -> bool:
-        return any(attempt.outcome is Outcome.OPEN for attempt in self._mail.attempts) or any(
-            not self.is_background(statement) for statement in self._wire.in_flight()
+        return any(attempt.outcome is Outcome.OPEN and not attempt.ended for attempt in self._mail.attempts) or any(
+            not self.is_background(statement) for statement in self._wire.in_flight() if not statement.held
         )
+
+
+def _key(statement: Statement | InFlight) -> tuple[str, str]:
+    """Web processes are alike: what one says when idle, the others say, too."""
+    return (WORKER if statement.process == WORKER else "web", statement.shape)

@@ -158,4 +158,5 @@ GUARANTEE = Guarantee(
     do_not="Do not only shorten its life: a stolen token is exchanged within seconds.",
     subjects=lambda document: ["refresh"] if document.refresh else [],
     rehearse=rehearse,
+    idle_worker=True,
 )

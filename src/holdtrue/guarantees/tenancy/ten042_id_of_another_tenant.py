@@ -108,5 +108,6 @@ GUARANTEE = Guarantee(
     do_not="Do not make the ids harder to guess instead: ids leak.",
     subjects=tenant_routes,
     rehearse=rehearse,
+    idle_worker=True,
     weight=5,
 )

@@ -14,8 +14,8 @@ SILENCE = 0.06
 """Seconds without work that mean rest: what is done behind an answer starts within milliseconds."""
 LEARNING = 0.6
 """Seconds of watching an idle app."""
-LATE = 3.0
-"""A loop that has not polled for this many of its intervals is not waited for."""
+LATE, LONGEST = 3.0, 3.0
+"""A loop that has not polled for this many of its intervals, and seconds, is not waited for: it may have ended."""
 PATIENCE = 20.0
 """Seconds after which an app that never rests is taken as it is."""
 
@@ -87,7 +87,7 @@ class Quiet:
         if not self._polls:
             return now - since >= self._interval
         missing = any(polled.get(key, 0.0) < since for key in self._polls)
-        return not missing or now - since >= LATE * self._interval
+        return not missing or now - since >= max(LATE * self._interval, LONGEST)
 
     def _working(self) -> bool:
         return any(attempt.outcome is Outcome.OPEN and not attempt.ended for attempt in self._mail.attempts) or any(

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-_SECRET_NAME = re.compile(r"token|secret|password|passwd|api_?key|authorization|cookie|signature", re.IGNORECASE)
+_WORDS = r"token|secret|password|passwd|api_?key|authorization|cookie"
+_SECRET_NAME = re.compile(_WORDS, re.IGNORECASE)
 _SHORTEST_SECRET = 8  # shorter values would blank ordinary words out of the evidence
+_JSON_SECRET = re.compile(
+    rf'("[^"\\]*(?:{_WORDS})[^"\\]*"\s*:\s*")(?!\[)((?:[^"\\]|\\.){{{_SHORTEST_SECRET},}})', re.IGNORECASE
+)
+"""A member of a JSON object, named like a secret, in a text that may be cut short."""
+_LONGEST_LOG = 4 * 2**20
 
 
 class Redactor:
@@ -28,11 +36,12 @@ class Redactor:
             self.learn(name, value)
 
     def text(self, text: str) -> str:
-        """Return the text without any known secret, the longest first so that no tail of one remains."""
+        """Return the text without any known secret, and without what a piece of JSON in it calls a secret."""
+        # The longest first, so that no tail of one remains.
         for value in sorted(self._names, key=len, reverse=True):
             if value in text:
                 text = text.replace(value, f"[{self._names[value]}]")
-        return text
+        return _JSON_SECRET.sub(r"\1[secret]", text)
 
     def value(self, value: Any) -> Any:
         """Return a JSON-like value without any known secret, and with secret-looking keys blanked."""
@@ -51,7 +60,7 @@ class Redactor:
                 return self.text(str(value))
 
     def _item(self, key: str, item: Any) -> Any:
-        if _SECRET_NAME.fullmatch(key) and isinstance(item, str):
+        if _SECRET_NAME.search(key) and isinstance(item, str):
             known = self.text(item)
             return known if known != item else f"[{key}]"
         return self.value(item)
@@ -70,3 +79,24 @@ class Evidence:
     def export(self, redactor: Redactor) -> list[Any]:
         """Return the entries, redacted."""
         return [redactor.value(entry) for entry in self.entries]
+
+
+def keep_logs(scratch: Path, kept: Path, redactor: Redactor, tell: Callable[[str], None]) -> None:
+    """Copy the logs of a check to where they are kept, redacted, of each the last 4 MiB; tells when it cannot."""
+    try:
+        for log in sorted(scratch.glob("*")):
+            kept.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(kept / log.name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+                file.write(redactor.text(_end_of(log)))
+    except OSError as error:
+        tell(f"the logs could not be kept in {kept}: {error.strerror}")
+
+
+def _end_of(log: Path) -> str:
+    with log.open("rb") as file:
+        first = max(0, file.seek(0, os.SEEK_END) - _LONGEST_LOG)
+        file.seek(first)
+        data = file.read()
+    if first:
+        data = data.partition(b"\n")[2]  # not half a line: half a secret is not recognised
+    return data.decode(errors="replace")

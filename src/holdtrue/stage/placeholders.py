@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -33,6 +33,21 @@ class Instruments:
     smtp_port: int
     secret_root: bytes
     """``{secret:NAME}`` derives from it, so that all processes of a check share their secrets."""
+
+    @classmethod
+    def nobody(cls) -> Instruments:
+        """Addresses on this machine behind which nobody is (port 9: discard): shows what a document makes of them."""
+        return cls(
+            wire_port=9,
+            wire_password="none",  # noqa: S106
+            owner="app",
+            runtime="app",
+            stripe_url="https://127.0.0.1:9",
+            stripe_key="sk_test_none",
+            stripe_webhook_secret="whsec_none",  # noqa: S106
+            smtp_port=9,
+            secret_root=b"none",
+        )
 
     def values(self) -> dict[str, str]:
         """Placeholder → value."""
@@ -62,9 +77,10 @@ class Instruments:
         words = shlex.split(command) if isinstance(command, str) else command
         return [render(self._secrets(word), values) for word in words]
 
-    def secrets_by_name(self) -> dict[str, str]:
-        """What must never be printed."""
-        return {
+    def secrets_by_name(self, templates: Iterable[str] = ()) -> dict[str, str]:
+        """What must never be printed, with the secrets that templates ask for."""
+        asked = {name for text in templates for name in _SECRET.findall(text)}
+        return {f"secret {name}": self.secret(name) for name in sorted(asked)} | {
             "postgres_password": self.wire_password,
             "stripe_secret_key": self.stripe_key,
             "stripe_webhook_secret": self.stripe_webhook_secret,

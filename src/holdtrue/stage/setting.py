@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import shutil
-import sys
-import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from holdtrue.contract.document import Command, Document
 from holdtrue.contract.errors import HoldtrueError
 from holdtrue.stage import process
 from holdtrue.stage.database import Cluster, Databases
-from holdtrue.stage.evidence import Redactor
+from holdtrue.stage.evidence import Redactor, keep_logs
+from holdtrue.stage.extensions import cluster_with
 from holdtrue.stage.http.authority import Authority
 from holdtrue.stage.mail import MailServer
 from holdtrue.stage.payments import StripeDouble
 from holdtrue.stage.placeholders import Instruments
 from holdtrue.stage.process.copy import copy_app
-from holdtrue.stage.process.environment import prepare_environment
+from holdtrue.stage.process.environment import AppEnvironment, prepare_environment
 from holdtrue.stage.process.safety import (
     base_environment,
     refuse_live_keys_in_files,
     refuse_live_secrets,
     refuse_remote_addresses,
 )
+from holdtrue.stage.process.tools import base_interpreter
 from holdtrue.stage.scene import Scene
+from holdtrue.stage.scratch import scratch_directory
 from holdtrue.stage.stage import Stage
 from holdtrue.stage.wire import Statement, Upstream, Wire
 
@@ -45,11 +46,10 @@ class Setting:
 
     document: Document
     seed: int
-    logs: Path
     scratch: Path
     copy: Path
-    python: Path | None
-    """The app's interpreter, where it has one."""
+    python: Path
+    """The app's interpreter; the machine's own where it needs nothing installed."""
     tool_path: Mapping[str, str]
     """What the app's environment adds to PATH and the like."""
     cluster: Cluster
@@ -70,6 +70,11 @@ class Setting:
     noise: set[str] = field(default_factory=set)
     unmodelled: set[str] = field(default_factory=set)
     egress: set[str] = field(default_factory=set)
+
+    @property
+    def logs(self) -> Path:
+        """Where processes write. The app's own words may hold secrets: they leave the scratch directory redacted."""
+        return self.scratch / "logs"
 
     @property
     def owner(self) -> str:
@@ -96,71 +101,56 @@ class Setting:
     ) -> AsyncIterator[Setting]:
         """Copy the app, build its environment, start PostgreSQL, migrate. Everything ends with the context.
 
+        ``logs`` is where the logs are kept in the end.
+
         Raises:
             HoldtrueError: the app is not safe to start, cannot be installed, or its migrations fail.
         """
+        refuse_unsafe(document)
+        redactor = Redactor()
         async with AsyncExitStack() as stack:
-            scratch = Path(tempfile.mkdtemp(prefix="holdtrue-"))
-            if not keep:
-                stack.callback(shutil.rmtree, scratch, ignore_errors=True)
-            redactor = Redactor()
-            refuse_live_secrets(document.process.env | document.process.migrate_env)
-            tell("copying the app")
-            copy = (await copy_app(directory, scratch / "app")).path
-            await refuse_live_keys_in_files(copy)
-            tell("starting PostgreSQL, preparing the app's environment")
-            environment, cluster = await asyncio.gather(
-                prepare_environment(
-                    copy,
-                    python=python or document.process.python,
-                    install=document.process.install,
-                    origin=directory,
+            try:
+                scratch = stack.enter_context(scratch_directory(keep=keep))
+                stack.callback(keep_logs, scratch / "logs", logs, redactor, tell)
+                tell("copying the app")
+                copy = (await copy_app(directory, scratch / "app")).path
+                await refuse_live_keys_in_files(copy)
+                tell("starting PostgreSQL, preparing the app's environment")
+                environment, cluster = await _environment_and_cluster(stack, document, copy, directory, python, tell)
+                setting = cls(
+                    document=document,
+                    seed=seed,
+                    scratch=scratch,
+                    copy=copy,
+                    python=environment.python or base_interpreter(),
+                    tool_path=environment.variables,
+                    cluster=cluster,
+                    databases=await stack.enter_async_context(Databases(cluster)),
+                    authority=Authority(scratch),
+                    redactor=redactor,
                     tell=tell,
-                ),
-                stack.enter_async_context(Cluster.embedded()),
-            )
-            databases = await stack.enter_async_context(Databases(cluster))
-            setting = cls(
-                document=document,
-                seed=seed,
-                logs=logs,
-                scratch=scratch,
-                copy=copy,
-                python=environment.python,
-                tool_path=environment.variables,
-                cluster=cluster,
-                databases=databases,
-                authority=Authority(scratch),
-                redactor=redactor,
-                tell=tell,
-                secret_root=secrets.token_bytes(32),
-                migration_wire=await stack.enter_async_context(Wire(upstream=Upstream.of(cluster), seed=seed)),
-            )
-            await setting._migrate()
+                    secret_root=secrets.token_bytes(32),
+                    migration_wire=await stack.enter_async_context(Wire(upstream=Upstream.of(cluster), seed=seed)),
+                )
+                await setting._migrate()
+            except OSError as error:
+                raise machine_refused(error) from error
             yield setting
 
     async def _migrate(self) -> None:
         self.tell("migrating")
         await self.cluster.roles(self.owner, self.runtime)
-        await self._need_extensions()
         base = await self.empty_database(BASE)
         if self.document.process.migrate is not None:
             await self.run_migration(self.document.process.migrate, base, name="migrate")
+        for command in self.document.process.seed:
+            await self.run_migration(command, base, name="seed")
         await self.databases.freeze(base)
         self.base = base
 
     async def empty_database(self, name: str) -> str:
         """Make an empty database as a deploy would find it; the caller drops it."""
         return await self.databases.create_empty(name, owner=self.owner, extensions=self.document.process.extensions)
-
-    async def _need_extensions(self) -> None:
-        missing = sorted(set(self.document.process.extensions) - await self.cluster.available_extensions())
-        if missing:
-            raise HoldtrueError(
-                f"the embedded PostgreSQL has no extension {', '.join(missing)}",
-                where="process.extensions",
-                do="Install PostgreSQL with that extension on this machine; the stage starts it privately.",
-            )
 
     async def run_migration(self, command: Command, database: str, *, name: str) -> str:
         """Run a migration or seed command against a database and return its output.
@@ -171,7 +161,7 @@ class Setting:
         listener = await self.migration_wire.listen(f"{name}-{database}", database)
         await self.migration_wire.swap(database)
         instruments = self.instruments(wire=self.migration_wire, wire_port=listener.port)
-        words = instruments.command(command, {"python": str(self.python or sys.executable)})
+        words = instruments.command(command, {"python": str(self.python)})
         done = await process.run(
             words,
             cwd=self.copy,
@@ -224,7 +214,8 @@ class Setting:
             HoldtrueError: a live key, or an address outside this machine.
         """
         rendered = instruments.environment(self.document.process.env | dict(extra or {}), values or {})
-        self.redactor.learn_all(instruments.secrets_by_name() | rendered)
+        templates = [*self.document.process.env.values(), *(extra or {}).values()]
+        self.redactor.learn_all(instruments.secrets_by_name(templates) | rendered)
         refuse_remote_addresses(rendered)
         return base_environment(self.scratch) | dict(self.tool_path) | rendered
 
@@ -234,22 +225,79 @@ class Setting:
         stages = [Stage(self, lane) for lane in range(count)]
         try:
             try:
-                async with asyncio.TaskGroup() as group:
-                    for stage in stages:
-                        group.create_task(stage.open())
-            except* HoldtrueError as errors:
-                raise first(errors) from None
+                await together(*(stage.open() for stage in stages))
+            except OSError as error:
+                raise machine_refused(error) from error
             yield stages
         finally:
-            await asyncio.gather(*(stage.close() for stage in stages))
+            # Each closes whatever becomes of the others; what went wrong is raised when nothing is left running.
+            ended = await asyncio.gather(*(stage.close() for stage in stages), return_exceptions=True)
+            for refusal in ended:
+                if refusal is not None:
+                    raise refusal
 
 
-def first(errors: BaseExceptionGroup[HoldtrueError]) -> HoldtrueError:
-    """The first of several errors that came together: the others follow from it."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error if isinstance(error, HoldtrueError) else HoldtrueError(str(error))
+def refuse_unsafe(document: Document) -> None:
+    """Refuse what could reach real money, mail or data, as far as the document and this shell tell it.
+
+    Raises:
+        UnsafeToStartError: a live key, or an address outside this machine.
+    """
+    process = document.process
+    refuse_live_secrets(process.env | process.migrate_env)
+    # What placeholders stand for is on this machine; which port it is makes no difference here.
+    nobody = Instruments.nobody()
+    for templates in (process.env, process.env | process.migrate_env):
+        refuse_remote_addresses(nobody.environment(templates, {}))
+
+
+async def together(*jobs: Coroutine[Any, Any, None]) -> None:
+    """Do jobs side by side. When one fails the others are ended, and what failed first is raised alone."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for job in jobs:
+                group.create_task(job)
+    except ExceptionGroup as errors:
+        error: BaseException = errors
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+
+
+def machine_refused(error: OSError) -> HoldtrueError:
+    """What the machine does not let a check do, such as writing to a full disk."""
+    return HoldtrueError(
+        f"the stage cannot be set: {error.strerror or error}",
+        where=str(error.filename or ""),
+        why="A check needs room for a copy of the app, its logs, and a scratch database.",
+        do="Free some disk space, or name a directory that has room: TMPDIR=/path holdtrue check …",
+    )
+
+
+async def _environment_and_cluster(
+    stack: AsyncExitStack,
+    document: Document,
+    copy: Path,
+    directory: Path,
+    python: str | None,
+    tell: Callable[[str], None],
+) -> tuple[AppEnvironment, Cluster]:
+    found: list[AppEnvironment] = []
+    started: list[Cluster] = []
+
+    async def environment() -> None:
+        process = document.process
+        found.append(
+            await prepare_environment(
+                copy, python=python or process.python, install=process.install, origin=directory, tell=tell
+            )
+        )
+
+    async def cluster() -> None:
+        started.append(await stack.enter_async_context(cluster_with(document.process.extensions)))
+
+    await together(environment(), cluster())
+    return found[0], started[0]
 
 
 def _tail(output: str, lines: int = 15) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from psycopg import AsyncConnection
+
 from holdtrue.contract.document import Command, Document
 from holdtrue.contract.errors import HoldtrueError
 from holdtrue.stage import process
@@ -64,6 +66,7 @@ class Stage:
         self.document: Document = setting.document
         self.redactor: Redactor = setting.redactor
         self.cast = Cast(setting.document, seed=setting.seed)
+        self.redactor.learn_all(self.cast.knowledge.app)
         self.wire = Wire(upstream=Upstream.of(setting.cluster), seed=setting.seed)
         self.payments = StripeDouble(authority=setting.authority, seed=str(setting.seed), clock=Clock(time.time))
         self.mail = MailServer()
@@ -86,6 +89,7 @@ class Stage:
         self._written = True
         self._restless = True
         self._parking = False
+        self._admin: AsyncConnection | None = None
         self._rows: Snapshot | None = None
         self._exit = AsyncExitStack()
         self._pool: ClonePool | None = None
@@ -189,6 +193,9 @@ class Stage:
         await self._note_ports()
         await self.mail.restore(self.scene.mailbox)
         clone = await self._pool.take()
+        if self._admin is not None:
+            await self._admin.close()
+            self._admin = None
         self.quiet.unpark()
         await self.wire.swap(clone)
         self._park()
@@ -285,8 +292,7 @@ class Stage:
 
     async def age(self, seconds: float) -> None:
         """Let time pass in the database: shift its timestamps into the past, so that back-offs and leases are over."""
-        async with await self.setting.cluster.admin(self.database) as connection:
-            await age(connection, seconds)
+        await age(await self._clone(), seconds, catalog=self.scene.catalog)
         self._acting()
         self._written, self._rows = True, None
         self.player.evidence.add("age", seconds=seconds)
@@ -295,9 +301,14 @@ class Stage:
         """Every row of the app, now; read again only if something was written since."""
         self._read_log()
         if self._rows is None:
-            async with await self.setting.cluster.admin(self.database) as connection:
-                self._rows = await snapshot(connection, self.scene.catalog)
+            self._rows = await snapshot(await self._clone(), self.scene.catalog)
         return self._rows
+
+    async def _clone(self) -> AsyncConnection:
+        """Our own connection to the clone behind the wire; it is closed before the clone is dropped."""
+        if self._admin is None:
+            self._admin = await self.setting.cluster.admin(self.database)
+        return self._admin
 
     async def difference(self) -> Difference:
         """What has changed since the scene."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdtrue.stage.database import Difference, Fingerprint, Noise, learn
+from holdtrue.stage.database import Catalog, Difference, Fingerprint, Noise, learn
+from holdtrue.stage.database.looks import scrub
 from holdtrue.stage.stage import Stage
+from holdtrue.stage.tables import listed
 
 Scenario = Callable[[], Awaitable[None]]
+Mails = tuple[tuple[str, str], ...]
+KEY_LENGTH = 8
+"""A shorter key of a new row is not looked for elsewhere: it may be an amount or a word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,14 +24,19 @@ class State:
 
     rows: Fingerprint
     ledger: Any
-    mails: tuple[tuple[str, str], ...]
-    """(recipient, subject), sorted."""
+    """At the provider; keys that the app made up are renamed after their table."""
+    mails: Mails
+    """(recipient, subject without times and tokens), sorted."""
 
     def differences(self, other: State) -> list[str]:
         """What is otherwise in ``other``, in words."""
         found = list(self.rows.compare(other.rows))
-        if self.ledger != other.ledger:
-            found.append(f"at the provider: {other.ledger} instead of {self.ledger}")
+        mine, theirs = dict(_leaves(self.ledger)), dict(_leaves(other.ledger))
+        found += [
+            f"at the provider: {place} is {theirs.get(place, 'nothing')} instead of {mine.get(place, 'nothing')}"
+            for place in dict.fromkeys([*mine, *theirs])
+            if mine.get(place) != theirs.get(place)
+        ]
         if self.mails != other.mails:
             found.append(f"mails: {_listed(other.mails)} instead of {_listed(self.mails)}")
         return found
@@ -67,21 +78,67 @@ class Relation:
             self._expected[age] = await self.state()
         return self._expected[age]
 
-    async def _run(self) -> tuple[Difference, tuple[Any, tuple[tuple[str, str], ...]]]:
+    async def _run(self) -> tuple[Difference, tuple[Any, Mails]]:
         await self.undisturbed()
         await self.stage.rest()
         return await self.stage.difference(), self._elsewhere()
 
-    def _state(self, difference: Difference, ledger: Any, mails: tuple[tuple[str, str], ...]) -> State:
-        rows = Fingerprint.of(self.stage.scene.catalog, difference, noise=self._noise)
-        return State(rows=rows, ledger=ledger, mails=mails)
+    def _state(self, difference: Difference, ledger: Any, mails: Mails) -> State:
+        catalog = self.stage.scene.catalog
+        rows = Fingerprint.of(catalog, difference, noise=self._noise)
+        made = _made_up(catalog, difference)
+        subjects = sorted((recipient, scrub(_rename(subject, made))) for recipient, subject in mails)
+        return State(rows=rows, ledger=_renamed(ledger, made), mails=tuple(subjects))
 
-    def _elsewhere(self) -> tuple[Any, tuple[tuple[str, str], ...]]:
+    def _elsewhere(self) -> tuple[Any, Mails]:
         """The provider's ledger, and the mails of this run."""
         fresh = self.stage.mail.mails[len(self.stage.scene.mailbox.mails) :]
-        mails = sorted((recipient, mail.subject or "") for mail in fresh for recipient in mail.recipients)
+        mails = ((recipient, mail.subject or "") for mail in fresh for recipient in mail.recipients)
         return self.stage.payments.ledger(), tuple(mails)
 
 
-def _listed(mails: tuple[tuple[str, str], ...]) -> str:
+def _made_up(catalog: Catalog, difference: Difference) -> dict[str, str]:
+    """The keys of new rows, as text, and what stands for each: an app tells the provider which row it means."""
+    made: dict[str, str] = {}
+    for name, changes in difference.tables.items():
+        table = catalog.get(name)
+        for row in changes.inserted:
+            keys = (row.get(column) for column in (table.primary_key if table else ()))
+            made |= {key: f"«{listed([name])}»" for key in keys if isinstance(key, str) and len(key) >= KEY_LENGTH}
+    return made
+
+
+def _rename(text: str, made: Mapping[str, str]) -> str:
+    for key, name in made.items():
+        text = text.replace(key, name)
+    return text
+
+
+def _renamed(facts: Any, made: Mapping[str, str]) -> Any:
+    """The facts with keys renamed; their lists are sorted anew, for a key may have decided an order."""
+    if isinstance(facts, dict):
+        return {name: _renamed(fact, made) for name, fact in facts.items()}
+    if isinstance(facts, list):
+        return sorted((_renamed(fact, made) for fact in facts), key=_without_ids)
+    return _rename(facts, made) if isinstance(facts, str) else facts
+
+
+def _without_ids(fact: Any) -> str:
+    """What a fact says apart from the provider's ids, which count up in the order of creation."""
+    if isinstance(fact, dict):
+        fact = {name: value for name, value in fact.items() if name not in ("charge", "customer")}
+    return json.dumps(fact, sort_keys=True)
+
+
+def _leaves(facts: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every fact with the way to it, such as ``platform.charges.0.amount_captured``."""
+    items = facts.items() if isinstance(facts, dict) else enumerate(facts) if isinstance(facts, list) else None
+    if items is None:
+        yield place, facts
+        return
+    for name, fact in items:
+        yield from _leaves(fact, f"{place}.{name}" if place else str(name))
+
+
+def _listed(mails: Mails) -> str:
     return ", ".join(f"{subject!r} to {recipient}" for recipient, subject in mails) or "none"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import pairwise
 
 from holdtrue.stage.crew import WORKER
@@ -12,8 +12,10 @@ from holdtrue.stage.wire import InFlight, Pause, Statement, Wire
 
 SILENCE = 0.06
 """Seconds without work that mean rest: what is done behind an answer starts within milliseconds."""
-LEARNING = 0.6
-"""Seconds of watching an idle app."""
+LEARNING, LONG_LEARNING = 0.6, 3.0
+"""Seconds of watching an idle app: one that says nothing, and one that polls slowly."""
+OFTEN = 8
+"""An idle statement that was heard so often has let every other loop be heard twice, even on a busy machine."""
 LATE, LONGEST = 3.0, 3.0
 """A loop that has not polled for this many of its intervals, and seconds, is not waited for: it may have ended."""
 PATIENCE = 20.0
@@ -33,8 +35,14 @@ class Quiet:
 
     async def learn(self) -> None:
         """Watch an idle app: what it says now is background, and what it repeats is a poll for work."""
+        clock = asyncio.get_running_loop().time
+        start = clock()
         with self._wire.record() as recording:
-            await asyncio.sleep(LEARNING)
+            while (watched := clock() - start) < LONG_LEARNING:
+                heard = Counter(_key(statement) for statement in recording.statements)
+                if watched >= LEARNING and (not heard or max(heard.values()) >= OFTEN):
+                    break
+                await asyncio.sleep(LEARNING / 12)
         said: dict[tuple[str, str], list[float]] = defaultdict(list)
         for statement in recording.statements:
             said[_key(statement)].append(statement.at)

@@ -106,10 +106,10 @@ async def _undisturbed(stage: Stage, webhook: str, journey: str) -> None:
 
 
 async def _crashes(stage: Stage, webhook: str, journey: str) -> list[Crash]:
-    """Every point of every event: the connection is cut at each; the process is killed at two of each transaction.
+    """Every point of every event: the connection is cut at each; the process is killed once in each transaction.
 
-    What is not committed dies with its connection, so a kill shows no more than a cut but for the code that no longer
-    runs behind it: before the first write, and before COMMIT.
+    What is not committed dies with its connection: a kill shows no more than a cut, but that no code runs behind it.
+    Before COMMIT is where most is at stake.
     """
     await stage.reset()
     crashes = []
@@ -119,7 +119,6 @@ async def _crashes(stage: Stage, webhook: str, journey: str) -> list[Crash]:
             await deliver_well(stage, webhook, event)
         if not seen.rows:
             continue
-        killed: set[int] = set()
         for point, statement in points(seen.statements):
             at_work = point.process == WORKER
             if at_work and seen.mailed is not None and statement.at > seen.mailed:
@@ -127,9 +126,7 @@ async def _crashes(stage: Stage, webhook: str, journey: str) -> list[Crash]:
             hows = [] if at_work else ["cut before"]
             if statement.kind == "commit" and not at_work:
                 hows.append("cut after")
-            edge = statement.kind == "commit" or statement.transaction not in killed
-            if statement.is_write_point and edge:
-                killed.add(statement.transaction)
+            if statement.kind == "commit":
                 hows.append("kill before")
             crashes += [
                 Crash(webhook=webhook, journey=journey, index=index, point=point, statement=statement, how=how)

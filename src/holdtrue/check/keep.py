@@ -54,6 +54,11 @@ class RunDirectory:
         """Evidence of the cases that showed harm."""
         return self.path / "evidence"
 
+    def remove_if_empty(self) -> None:
+        """Leave no directory behind of a run that came to nothing."""
+        if self.path.exists() and not any(self.path.iterdir()):
+            self.path.rmdir()
+
     def write(self, report: Report) -> None:
         """Write ``report.json``."""
         text = report.model_dump_json(by_alias=True, indent=1)

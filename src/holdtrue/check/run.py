@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shlex
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
@@ -17,10 +18,13 @@ from holdtrue.check.events import CheckDone, CheckStarted, Event, GuaranteeDone,
 from holdtrue.check.keep import RunDirectory
 from holdtrue.check.prove import Order, prove
 from holdtrue.check.select import select
+from holdtrue.check.surveyed import compare
 from holdtrue.contract.document import Document
+from holdtrue.contract.errors import HoldtrueError
 from holdtrue.contract.reader import Loaded, read
 from holdtrue.contract.report import Coverage, Reached, Report, Result, Summary
 from holdtrue.contract.words import Outcome, verdict
+from holdtrue.guarantees import ALL
 from holdtrue.guarantees.base import Guarantee
 from holdtrue.stage import Setting, Stage
 
@@ -77,22 +81,40 @@ async def _check(options: Options, tell: Callable[[Event], None]) -> None:
         )
     )
     kept = RunDirectory.create(loaded.path.parent)
-    async with AsyncExitStack() as stack:
-        setting = await stack.enter_async_context(
-            Setting.prepare(
-                loaded.document,
-                loaded.path.parent,
-                seed=seed,
-                logs=kept.logs,
-                keep=options.keep,
-                python=options.python,
-                tell=lambda doing: tell(StageProgress(doing=doing)),
+    try:
+        async with AsyncExitStack() as stack:
+            setting = await stack.enter_async_context(
+                Setting.prepare(
+                    loaded.document,
+                    loaded.path.parent,
+                    seed=seed,
+                    logs=kept.logs,
+                    keep=options.keep,
+                    python=options.python,
+                    tell=lambda doing: tell(StageProgress(doing=doing)),
+                )
             )
-        )
-        results = await _prove_all(options, loaded, chosen, setting, kept, tell)
-        report = _report(loaded, setting, results, seed=seed, seconds=time.monotonic() - started)
+            results = await _prove_all(options, loaded, chosen, setting, kept, tell)
+            seconds = time.monotonic() - started
+            report = _report(loaded, setting, results, narrowed=_narrowed(options, chosen), seconds=seconds)
+    except HoldtrueError:
+        if kept.logs.exists():
+            tell(StageProgress(doing=f"the app's logs are in {kept.logs}"))
+        raise
+    finally:
+        kept.remove_if_empty()
     kept.write(report)
     tell(CheckDone(report=report, directory=kept.path))
+
+
+def _narrowed(options: Options, chosen: list[Guarantee]) -> str:
+    """What narrowed the check, as it stands on the command line."""
+    words: list[tuple[str, str]] = []
+    if len(chosen) < len(ALL):
+        words += [("--only", code) for code in options.only] + [("--place", place) for place in options.places]
+    if options.case is not None:
+        words.append(("--case", options.case))
+    return shlex.join(part for pair in words for part in pair)
 
 
 async def _prove_all(
@@ -124,9 +146,11 @@ async def _prove_all(
             tell(GuaranteeDone(result=results[guarantee.code]))
 
     lanes = min(options.stages or min(MOST_STAGES, os.cpu_count() or 1), max(1, len(promised)))
-    async with setting.stages(lanes) as stages, asyncio.TaskGroup() as group:
-        for stage in stages:
-            group.create_task(stage.work(work))
+    async with setting.stages(lanes) as stages:
+        setting.notes.update(await compare(loaded, stages[0]))
+        async with asyncio.TaskGroup() as group:
+            for stage in stages:
+                group.create_task(stage.work(work))
     for guarantee in chosen:
         if guarantee not in promised:
             results[guarantee.code] = await prove(guarantee, stages[0], order, tell)
@@ -145,7 +169,7 @@ def _waived(result: Result, document: Document) -> Result:
     return result
 
 
-def _report(loaded: Loaded, setting: Setting, results: list[Result], *, seed: int, seconds: float) -> Report:
+def _report(loaded: Loaded, setting: Setting, results: list[Result], *, narrowed: str, seconds: float) -> Report:
     document = loaded.document
     out_of_scope = {
         key: route.out_of_scope for key, route in document.routes.items() if route.out_of_scope is not None
@@ -153,6 +177,7 @@ def _report(loaded: Loaded, setting: Setting, results: list[Result], *, seed: in
     return Report(
         app=document.app.name,
         outcome=verdict([result.outcome for result in results]),
+        narrowed=narrowed,
         summary=Summary(**Counter(str(result.outcome) for result in results)),
         coverage=Coverage(
             routes=Reached(total=len(document.routes), reached=len(setting.reached & set(document.routes))),
@@ -163,6 +188,6 @@ def _report(loaded: Loaded, setting: Setting, results: list[Result], *, seed: in
         noise=sorted(setting.noise),
         unmodelled=sorted(setting.unmodelled),
         egress=sorted(setting.egress),
-        seed=seed,
+        seed=setting.seed,
         seconds=round(seconds, 2),
     )

@@ -89,6 +89,8 @@ class Report(Model):
     schema_: Annotated[Literal["holdtrue/report/1"], Field(alias="schema")] = "holdtrue/report/1"
     app: str
     outcome: Verdict
+    narrowed: str = ""
+    """The options that narrowed the check to some guarantees or cases; then the outcome says nothing about the rest."""
     summary: Summary
     coverage: Coverage
     results: list[Result]

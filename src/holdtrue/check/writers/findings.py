@@ -88,6 +88,7 @@ def write_report(console: Console, report: Report) -> None:
     _reasons(console, "Waived: broken or not run, and accepted for now", report.results, (Outcome.WAIVED,))
     _places(console, report)
     _coverage(console, report)
+    _list(console, "Notes: what weakens this check or its document", report.notes)
     _list(console, "Refused calls to the outside: the app tried to reach these, and nothing left the machine",
           report.egress)  # fmt: skip
     _list(console, "Not modelled: the app asked a double for these, and the double does not know them",
@@ -126,7 +127,10 @@ def _verdict(report: Report) -> str:
     left_out = len(report.coverage.out_of_scope)
     if left_out:
         words += f", {left_out} {'route or table' if left_out == 1 else 'routes and tables'} out of scope"
-    return f"{words} ({report.seconds:.0f} s)."
+    words += f" ({report.seconds:.0f} s)."
+    if report.narrowed:
+        words += f" Narrowed by {plain(report.narrowed)}: the rest was not looked at."
+    return words
 
 
 def _heading(console: Console, words: str) -> None:

@@ -43,7 +43,7 @@ from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
 from holdtrue.stage import Stage
 from holdtrue.stage.cast import Who
 from holdtrue.stage.client import Answer
-from holdtrue.stage.play import HOME
+from holdtrue.stage.play import HOME, answered
 from holdtrue.stage.steps import StepFailedError
 
 CLAUSE = ("refresh", "step")
@@ -67,9 +67,10 @@ class Session:
         self.access = str(found["access_token"])
 
     async def exchange(self, token: str) -> tuple[Answer, dict[str, object]]:
-        """Send a refresh token; return the answer and the tokens in it, if any."""
+        """Send a refresh token; return the answer and the tokens in it, if any. Raises StepFailedError without one."""
         view = self.stage.cast.view(self.who, HOME, {"refresh_token": token})
         answer = await self.stage.player.send(self.told.step, sender=None, tenant=HOME, view=view)
+        answered(answer, self.told.step.request)
         found = {name: answer.capture(where) for name, where in self.told.step.capture.items()}
         tokens = {name: value for name, value in found.items() if value} if answer.succeeded else {}
         self.stage.redactor.learn_all(tokens)

@@ -38,7 +38,7 @@ from holdtrue.guarantees.effects import Twin, done, twin_of
 from holdtrue.guarantees.tenancy.ten042_id_of_another_tenant import tenant_routes
 from holdtrue.stage import Stage
 from holdtrue.stage.cast import Who
-from holdtrue.stage.play import HOME, call, make_ready
+from holdtrue.stage.play import HOME, answered, call, make_ready
 from holdtrue.stage.steps import StepFailedError, meets
 
 
@@ -104,6 +104,7 @@ async def _refresh(stage: Stage, name: str, removal: Removal, member: Who) -> Ha
     await _remove(stage, removal)
     view = stage.cast.view(member, HOME, {"refresh_token": token})
     answer = await stage.player.send(told.step, sender=None, tenant=HOME, view=view)
+    answered(answer, told.step.request)
     if not answer.admitted or answer.capture(told.step.capture.get("access_token", "access_token")) is None:
         return None
     return Harm(

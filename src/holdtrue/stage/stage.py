@@ -166,6 +166,7 @@ class Stage:
     async def close(self) -> None:
         """End the app and the instruments, and hand over what they saw."""
         async with self._exit:
+            await self._leave_clone()
             self.setting.unmodelled.update(self.payments.unmodelled)
             if self._redirect is not None:
                 self.setting.egress.update(str(attempt) for attempt in self._redirect.egress.attempts())
@@ -193,9 +194,7 @@ class Stage:
         await self._note_ports()
         await self.mail.restore(self.scene.mailbox)
         clone = await self._pool.take()
-        if self._admin is not None:
-            await self._admin.close()
-            self._admin = None
+        await self._leave_clone()
         self.quiet.unpark()
         await self.wire.swap(clone)
         self._park()
@@ -309,6 +308,11 @@ class Stage:
         if self._admin is None:
             self._admin = await self.setting.cluster.admin(self.database)
         return self._admin
+
+    async def _leave_clone(self) -> None:
+        if self._admin is not None:
+            await self._admin.close()
+            self._admin = None
 
     async def difference(self) -> Difference:
         """What has changed since the scene."""

@@ -20,7 +20,7 @@ from holdtrue.check.prove import Order, prove
 from holdtrue.check.select import select
 from holdtrue.check.surveyed import compare
 from holdtrue.contract.document import Document
-from holdtrue.contract.errors import HoldtrueError
+from holdtrue.contract.errors import HoldtrueError, UsageError
 from holdtrue.contract.reader import Loaded, read
 from holdtrue.contract.report import Coverage, Reached, Report, Result, Summary
 from holdtrue.contract.words import Outcome, verdict
@@ -97,8 +97,8 @@ async def _check(options: Options, tell: Callable[[Event], None]) -> None:
             results = await _prove_all(options, loaded, chosen, setting, kept, tell)
             seconds = time.monotonic() - started
             report = _report(loaded, setting, results, narrowed=_narrowed(options, chosen), seconds=seconds)
-    except HoldtrueError:
-        if kept.logs.exists():
+    except HoldtrueError as error:
+        if kept.logs.exists() and not isinstance(error, UsageError):
             tell(StageProgress(doing=f"the app's logs are in {kept.logs}"))
         raise
     finally:

@@ -12,6 +12,8 @@ from holdtrue.stage.wire import InFlight, Pause, Statement, Wire
 
 SILENCE = 0.06
 """Seconds without work that mean rest: what is done behind an answer starts within milliseconds."""
+FOUND = 0.12
+"""Seconds without work after a poll that mean that it found nothing."""
 LEARNING, LONG_LEARNING = 0.6, 3.0
 """Seconds of watching an idle app: one that says nothing, and one that polls slowly."""
 OFTEN = 8
@@ -68,12 +70,14 @@ class Quiet:
                 fresh = recording.statements[seen:]
                 seen += len(fresh)
                 for statement in fresh:
-                    if self.is_background(statement):
-                        polled[_key(statement)] = statement.at
-                    else:
+                    if not self.is_background(statement):
                         busy = max(busy, statement.at + statement.took)
+                        polled.clear()
+                    elif statement.at >= busy:
+                        polled.setdefault(_key(statement), statement.at + statement.took)
                 if self._working():
                     busy = now
+                    polled.clear()
                 if now - busy >= SILENCE and self._has_polled(polled, busy, now):
                     return True
                 await asyncio.sleep(SILENCE / 4)
@@ -91,11 +95,13 @@ class Quiet:
             self._parked = None
 
     def _has_polled(self, polled: dict[tuple[str, str], float], since: float, now: float) -> bool:
-        """Whether each loop has looked for work after the last work was done."""
+        """Whether each loop has looked for work after the last work was done, and found none."""
         if not self._polls:
             return now - since >= self._interval
-        missing = any(polled.get(key, 0.0) < since for key in self._polls)
-        return not missing or now - since >= max(LATE * self._interval, LONGEST)
+        if now - since >= max(LATE * self._interval, LONGEST):
+            return True
+        # A poll that found something is followed by work, a moment later.
+        return self._polls <= polled.keys() and now - max(polled.values()) >= FOUND
 
     def _working(self) -> bool:
         return any(attempt.outcome is Outcome.OPEN and not attempt.ended for attempt in self._mail.attempts) or any(

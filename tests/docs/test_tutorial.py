@@ -68,6 +68,8 @@ async def test_whoever_follows_the_tutorial_sees_what_it_shows(pages: Pages, tmp
         Verdict.HELD,
     ]
     assert alone.summary.not_promised == 11
+    assert "\n".join(f"   {note}" for note in alone.notes) in "".join(reader.shown)
+    assert cast.notes == []
     assert (cast.summary.kept, mended.summary.kept) == (2, 3)
     finding = next(finding for result in leaking.results for finding in result.findings)
     page = " ".join(" ".join(shown.split()) for shown in reader.shown)

@@ -176,6 +176,10 @@ class Stage:
                 )
             self.setting.notes.update(self.crew.ends())
 
+    def at_close(self, end: Callable[[], Awaitable[None]]) -> None:
+        """Have something ended with the stage."""
+        self._exit.push_async_callback(end)
+
     # -- between cases ----------------------------------------------------------------------------------------------
 
     @property

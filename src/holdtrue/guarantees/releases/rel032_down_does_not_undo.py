@@ -42,11 +42,9 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
     if told is None:
         return
     moving = mover(stage.setting, told)
-    try:
-        for way in await moving.ways():
-            yield Case(name=f"down from {way}", play=partial(_play, stage, moving, way), cause=way)
-    finally:
-        await moving.close()
+    stage.at_close(moving.close)  # a case may be played again after the last one
+    for way in await moving.ways():
+        yield Case(name=f"down from {way}", play=partial(_play, stage, moving, way), cause=way)
 
 
 async def _play(stage: Stage, moving: Mover, way: str) -> Harm | None:

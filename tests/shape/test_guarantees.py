@@ -67,8 +67,8 @@ def test_a_guarantee_has_a_sabotage(guarantee: Guarantee, tree: Tree) -> None:
     names = [path.name for path in (tree.tests / "sabotages").glob("*/*.patch")]
     of_this = [name for name in names if (found := _PATCH.fullmatch(name)) and found[1] == guarantee.code.lower()]
     assert of_this, (
-        f"a check that cannot fail proves nothing: add tests/sabotages/<app>/{guarantee.code.lower()}_<words>.patch, a small "
-        f"change to a sound app that breaks {guarantee.code} and nothing else"
+        f"a check that cannot fail proves nothing: add tests/sabotages/<app>/{guarantee.code.lower()}_<words>.patch, "
+        f"a small change to a sound app that breaks {guarantee.code} and nothing else"
     )
 
 

@@ -28,7 +28,7 @@ _HELP = """Hold an app to its contract by rehearsing production on it, before an
 First steps:
   holdtrue schema document     what a contract document (holdtrue.toml) may say
   holdtrue check               hold the app in this directory to its document
-  holdtrue explain PAY009      what a guarantee means, wrong and right
+  holdtrue explain PAY011      what a guarantee means, wrong and right
 """
 
 app = typer.Typer(
@@ -85,8 +85,8 @@ _CHECK_EPILOG = """\b
 Examples:
   holdtrue check                                      the app in this directory
   holdtrue check ../shop --place payments             only what concerns payments
-  holdtrue check --only PAY009,TEN003 --json          two guarantees; the report as JSON on stdout
-  holdtrue check --only PAY009 --case '*twice*' --seed 7 --verbose
+  holdtrue check --only PAY011,TEN042 --json          two guarantees; the report as JSON on stdout
+  holdtrue check --only PAY011 --case '*commit*' --seed 7 --verbose
                                                       one proof again, case by case
 
 \b
@@ -162,13 +162,13 @@ def check(
 @app.command(
     epilog="""\b
 Examples:
-  holdtrue explain PAY009
+  holdtrue explain PAY011
   holdtrue explain --list
 """
 )
 def explain(
     code: Annotated[
-        str | None, typer.Argument(metavar="CODE", help="A guarantee's code, such as PAY009.", show_default=False)
+        str | None, typer.Argument(metavar="CODE", help="A guarantee's code, such as PAY011.", show_default=False)
     ] = None,
     everything: Annotated[bool, typer.Option("--list", help="Name all guarantees.")] = False,
 ) -> None:
@@ -181,7 +181,7 @@ def explain(
     if (code is None) != everything:
         raise UsageError(
             "give a code, or --list, but not both" if everything else "which guarantee?",
-            do="Write `holdtrue explain PAY009`, or `holdtrue explain --list` for all codes.",
+            do="Write `holdtrue explain PAY011`, or `holdtrue explain --list` for all codes.",
         )
     typer.echo(overview() if code is None else one(code), nl=False)
 

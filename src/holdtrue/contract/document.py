@@ -75,7 +75,7 @@ class Process(Model):
     @model_validator(mode="after")
     def _one_start(self) -> Process:
         if (self.asgi is None) == (self.start is None):
-            raise ValueError("give exactly one of `asgi` (\"pkg.module:app\") and `start` (a command)")
+            raise ValueError('give exactly one of `asgi` ("pkg.module:app") and `start` (a command)')
         return self
 
 
@@ -97,7 +97,7 @@ class Migrations(Model):
     @model_validator(mode="after")
     def _commands(self) -> Migrations:
         if self.tool == "command" and not (self.up and self.down):
-            raise ValueError("tool = \"command\" needs both `up` and `down`")
+            raise ValueError('tool = "command" needs both `up` and `down`')
         return self
 
 

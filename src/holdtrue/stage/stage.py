@@ -81,6 +81,7 @@ class Stage:
             mail_text=self._mail_text,
             command=self._command,
             acting=self._acting,
+            silent=self.crew.notice,
         )
         self.database = ""
         self.doubt: str | None = None
@@ -411,7 +412,7 @@ class Stage:
         return done.output
 
     def _instruments(self, listener: Listener, wire: Wire) -> Instruments:
-        return self.setting.instruments(wire=self.wire, wire_port=listener.port, payments=self.payments, mail=self.mail)
+        return self.setting.instruments(wire=wire, wire_port=listener.port, payments=self.payments, mail=self.mail)
 
     def _environment(self, instruments: Instruments, values: Mapping[str, str] | None = None) -> dict[str, str]:
         declared = self.setting.environment(instruments, values=values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from holdtrue.stage.process import AppProcess, start_on_port
 WORKER = "worker"
 WORKER_PATIENCE = 20.0
 """Seconds a worker may be silent after its start; one that only listens says nothing for long."""
+LAST_BREATH = 0.3
+"""Seconds in which a process that closed its connections is seen to have ended."""
 FIRST, SECOND = "web1", "web2"
 
 
@@ -82,6 +85,14 @@ class Crew:
         """Processes that ended by themselves."""
         done = [task.result() for task in self._members.values() if task.done() and task.exception() is None]
         return [member for member in done if not member.process.alive]
+
+    async def notice(self, port: int) -> None:
+        """Take notice if the process that did not answer on a port has ended: its connection ends before it does."""
+        members = [task.result() for task in self._members.values() if task.done() and task.exception() is None]
+        for member in members:
+            if member.port == port:
+                with contextlib.suppress(TimeoutError):  # it lives, and only does not answer
+                    await asyncio.wait_for(member.process.exited.wait(), LAST_BREATH)
 
     def ends(self) -> list[str]:
         """In words, which processes ended by themselves, and how often."""

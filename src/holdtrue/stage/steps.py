@@ -44,6 +44,7 @@ class Player:
         mail_text: Callable[[str], Awaitable[list[str]]],
         command: Callable[[Command, Mapping[str, object]], Awaitable[str]],
         acting: Callable[[], None],
+        silent: Callable[[int], Awaitable[None]],
     ) -> None:
         self.cast = cast
         self.evidence = Evidence()
@@ -53,6 +54,7 @@ class Player:
         self._mail_text = mail_text
         self._command = command
         self._acting = acting
+        self._silent = silent
 
     async def play(
         self,
@@ -111,8 +113,9 @@ class Player:
     ) -> Answer:
         """Send a request whose placeholders are filled."""
         self._acting()
+        port = port or self._port()
         answer = await self._client.send(
-            port or self._port(),
+            port,
             rendered.method,
             rendered.path,
             headers=rendered.headers,
@@ -121,6 +124,8 @@ class Player:
             form=rendered.form,
             content=content,
         )
+        if answer.status is None:
+            await self._silent(port)
         self.evidence.add(
             "request",
             sender=str(sender or "nobody"),

@@ -229,12 +229,17 @@ class Setting:
             except OSError as error:
                 raise machine_refused(error) from error
             yield stages
-        finally:
-            # Each closes whatever becomes of the others; what went wrong is raised when nothing is left running.
-            ended = await asyncio.gather(*(stage.close() for stage in stages), return_exceptions=True)
-            for refusal in ended:
-                if refusal is not None:
-                    raise refusal
+        except BaseException:
+            await close(stages)  # what went wrong first is told, and not what followed from it
+            raise
+        for refusal in await close(stages):
+            raise refusal
+
+
+async def close(stages: list[Stage]) -> list[BaseException]:
+    """Close every stage, whatever becomes of the others; return what went wrong."""
+    ended = await asyncio.gather(*(stage.close() for stage in stages), return_exceptions=True)
+    return [refusal for refusal in ended if refusal is not None]
 
 
 def refuse_unsafe(document: Document) -> None:

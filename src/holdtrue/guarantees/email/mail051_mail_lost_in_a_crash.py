@@ -29,9 +29,10 @@ from functools import partial
 
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
-from holdtrue.guarantees.email.rounds import arrives, cause, mails, prepare
+from holdtrue.guarantees.email import receipts
+from holdtrue.guarantees.email.rounds import arrives, cause, mails, prepare, start_again
 from holdtrue.stage import Stage
-from holdtrue.stage.crew import FIRST, WORKER
+from holdtrue.stage.crew import FIRST
 from holdtrue.stage.steps import StepFailedError, meets
 from holdtrue.stage.wire import Point
 
@@ -42,7 +43,7 @@ PATIENCE = 3.0
 
 
 async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
-    """Each mail: its cause is answered while the provider hesitates, then every process of the app dies at once.
+    """Each mail, and each that a purchase owes: answered while the provider hesitates, then every process dies at once.
 
     All mails are first tried together, for one crash shows as much as three; what did not come is tried alone.
     """
@@ -61,6 +62,8 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
                 play=partial(_behind, stage, name, last),
                 cause="crash",
             )
+    async for case in receipts.cases(stage):
+        yield case
 
 
 async def _undisturbed(stage: Stage, name: str) -> Point | None:
@@ -91,7 +94,7 @@ async def _together(stage: Stage, names: list[str]) -> set[str]:
             if meets(stage.document.mail[name].cause.expect, await asked):
                 owed[name] = to
         await stage.kill()
-    await _start_again(stage)
+    await start_again(stage)
     return {name for name, to in owed.items() if await arrives(stage, to, after=before) is not None}
 
 
@@ -111,7 +114,7 @@ async def _play(stage: Stage, name: str, came: set[str]) -> Harm | None:
             return None if stage.mail.find(to=to, after=before) else _harm(stage, name, "its answer")
         answer = await asked
         await stage.kill()
-    await _start_again(stage)
+    await start_again(stage)
     if not meets(stage.document.mail[name].cause.expect, answer):
         raise StepFailedError(f"its cause was answered {answer.describe()}", where=f"mail.{name}")
     if await arrives(stage, to, after=before) is not None:
@@ -136,14 +139,10 @@ async def _behind(stage: Stage, name: str, last: Point) -> Harm | None:
     answer = await asked
     if not answered_first:
         return None
-    await _start_again(stage)
+    await start_again(stage)
     if await arrives(stage, to, after=before) is not None:
         return None
     return _harm(stage, name, answer.describe())
-
-
-async def _start_again(stage: Stage) -> None:
-    await stage.revive(FIRST, *([WORKER] if stage.crew.has_worker else []))
 
 
 def _harm(stage: Stage, name: str, answered: str) -> Harm:

@@ -7,6 +7,7 @@ from holdtrue.contract.template import render
 from holdtrue.stage import Stage
 from holdtrue.stage.cast import Who
 from holdtrue.stage.client import Answer
+from holdtrue.stage.crew import FIRST, WORKER
 from holdtrue.stage.mail import Mail
 from holdtrue.stage.play import HOME
 
@@ -42,6 +43,11 @@ async def arrives(stage: Stage, to: str, *, after: int) -> Mail | None:
         if found := stage.mail.find(to=to, after=after):
             return found[-1]
     return None
+
+
+async def start_again(stage: Stage) -> None:
+    """Start the app after everything was killed, as its supervisor would."""
+    await stage.revive(FIRST, *([WORKER] if stage.crew.has_worker else []))
 
 
 def mails(document: Document) -> list[str]:

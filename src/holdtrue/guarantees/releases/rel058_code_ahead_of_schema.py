@@ -122,7 +122,8 @@ async def _first_failure(stage: Stage, port: int, recording: Recording) -> str |
     """Call every route until one fails for want of a schema; else tell of the first that fails."""
     first = None
     for key, route in stage.document.routes.items():
-        if route.out_of_scope is not None or key == f"GET {stage.document.process.ready}":
+        unsuited = route.out_of_scope is not None or route.signature is not None
+        if unsuited or key == f"GET {stage.document.process.ready}":
             continue
         answer = await try_route(stage, key, port)
         if answer is None or not answer.failed:

@@ -37,6 +37,9 @@ class Databases:
         try:
             for name in sorted(self._made):
                 await self.drop(name)
+        except DatabaseError:
+            if error is None:  # else what went wrong first is told, and not what followed from it
+                raise
         finally:
             for connection in (self._makers, self._droppers):
                 if connection is not None:

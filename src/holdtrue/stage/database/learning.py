@@ -127,7 +127,8 @@ def _judge(table: Table | None, mine: list[Cell], other: list[Cell]) -> tuple[Ho
         if _scrubbed(mine) == _scrubbed(other):
             whole = all(scrub(str(cell.value)) == RANDOM for cell in both)
             return ("random" if whole else "parts"), f"a time or token in it ({_example(mine, other)})"
-        if names_secret(first.name) and all(str(cell.value).isdigit() for cell in both):
+        values = [str(cell.value) for cell in both]
+        if names_secret(first.name) and len(set(map(len, values))) == 1 and all(value.isalnum() for value in values):
             return "random", f"a code, by its name ({_example(mine, other)})"
     return None
 

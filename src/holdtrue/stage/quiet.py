@@ -12,7 +12,7 @@ from holdtrue.stage.wire import InFlight, Pause, Statement, Wire
 
 SILENCE = 0.06
 """Seconds without work that mean rest: what is done behind an answer starts within milliseconds."""
-FOUND = 0.12
+FOUND = 0.08
 """Seconds without work after a poll that mean that it found nothing."""
 LEARNING, LONG_LEARNING = 0.6, 3.0
 """Seconds of watching an idle app: one that says nothing, and one that polls slowly."""

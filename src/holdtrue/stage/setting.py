@@ -22,13 +22,9 @@ from holdtrue.stage.payments import StripeDouble
 from holdtrue.stage.placeholders import Instruments
 from holdtrue.stage.process.copy import copy_app
 from holdtrue.stage.process.environment import AppEnvironment, prepare_environment
-from holdtrue.stage.process.safety import (
-    base_environment,
-    refuse_live_keys_in_files,
-    refuse_live_secrets,
-    refuse_remote_addresses,
-)
+from holdtrue.stage.process.safety import base_environment, refuse_live_keys_in_files, refuse_remote_addresses
 from holdtrue.stage.process.tools import base_interpreter
+from holdtrue.stage.refusals import machine_refused, refuse_unsafe
 from holdtrue.stage.scene import Scene
 from holdtrue.stage.scratch import scratch_directory
 from holdtrue.stage.stage import Stage
@@ -62,6 +58,7 @@ class Setting:
     base: str = ""
     """The database as the migrations leave it, frozen."""
     scene: Scene | None = None
+    first_is_up: asyncio.Event = field(default_factory=asyncio.Event)
     scene_is_set: asyncio.Event = field(default_factory=asyncio.Event)
     captured: dict[str, Statement] = field(default_factory=dict)
     """Shape → a statement the app sent, over all stages: what its code needs of the schema."""
@@ -242,20 +239,6 @@ async def close(stages: list[Stage]) -> list[BaseException]:
     return [refusal for refusal in ended if refusal is not None]
 
 
-def refuse_unsafe(document: Document) -> None:
-    """Refuse what could reach real money, mail or data, as far as the document and this shell tell it.
-
-    Raises:
-        UnsafeToStartError: a live key, or an address outside this machine.
-    """
-    process = document.process
-    refuse_live_secrets(process.env | process.migrate_env)
-    # What placeholders stand for is on this machine; which port it is makes no difference here.
-    nobody = Instruments.nobody()
-    for templates in (process.env, process.env | process.migrate_env):
-        refuse_remote_addresses(nobody.environment(templates, {}))
-
-
 async def together(*jobs: Coroutine[Any, Any, None]) -> None:
     """Do jobs side by side. When one fails the others are ended, and what failed first is raised alone."""
     try:
@@ -267,16 +250,6 @@ async def together(*jobs: Coroutine[Any, Any, None]) -> None:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         raise error from None
-
-
-def machine_refused(error: OSError) -> HoldtrueError:
-    """What the machine does not let a check do, such as writing to a full disk."""
-    return HoldtrueError(
-        f"the stage cannot be set: {error.strerror or error}",
-        where=str(error.filename or ""),
-        why="A check needs room for a copy of the app, its logs, and a scratch database.",
-        do="Free some disk space, or name a directory that has room: TMPDIR=/path holdtrue check …",
-    )
 
 
 async def _environment_and_cluster(

@@ -120,9 +120,12 @@ class Stage:
         start = await self.setting.databases.clone(self.setting.base)
         self.database = start
         await self.wire.swap(start)
+        if self.lane > 0:
+            await self.setting.first_is_up.wait()  # the scene waits for the first stage, and nobody for the others
         for name in (FIRST, WORKER) if self.crew.has_worker else (FIRST,):
             self.crew.begin(name)
         await self.crew.everybody()
+        self.setting.first_is_up.set()
         await self._note_ports()
         await self.wire.learn_writing_functions(self.setting.runtime)
         await self.quiet.learn()

@@ -53,7 +53,12 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
             last_writes[name] = await _undisturbed(stage, name)
         except StepFailedError as error:
             yield Untried(subject=f"mail.{name}", reason=str(error))
-    came = await _together(stage, list(last_writes))
+    bought = await receipts.undisturbed(stage)
+    for each in bought:
+        if isinstance(each, Untried):
+            yield each
+    owed = [each for each in bought if isinstance(each, receipts.Receipt)]
+    came = await _together(stage, list(last_writes), owed)
     for name, last in last_writes.items():
         yield Case(name=f"{name}: killed after the answer", play=partial(_play, stage, name, came), cause="crash")
         if last is not None:
@@ -62,8 +67,9 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
                 play=partial(_behind, stage, name, last),
                 cause="crash",
             )
-    async for case in receipts.cases(stage):
-        yield case
+    for receipt in owed:
+        for case in receipts.cases(stage, receipt, came):
+            yield case
 
 
 async def _undisturbed(stage: Stage, name: str) -> Point | None:
@@ -78,12 +84,15 @@ async def _undisturbed(stage: Stage, name: str) -> Point | None:
     return written[-1] if written else None
 
 
-async def _together(stage: Stage, names: list[str]) -> set[str]:
+async def _together(stage: Stage, names: list[str], bought: list[receipts.Receipt]) -> set[str]:
     """Cause all mails, kill everything, start again; return the mails that came all the same."""
     await stage.reset()
-    owed: dict[str, str] = {}
+    owed: dict[str, tuple[str, ...]] = {}
     before = len(stage.mail.mails)
     with stage.mail.hold_banner():
+        for receipt in bought:
+            await receipts.deliver_all(stage, receipt)
+            owed[receipt.name] = receipt.owed
         for name in names:
             variables, to = await prepare(stage, name, reset=False)
             asked = asyncio.create_task(cause(stage, name, variables))
@@ -92,10 +101,14 @@ async def _together(stage: Stage, names: list[str]) -> set[str]:
                 asked.cancel()  # it waits for the provider before it answers: tried alone
                 break
             if meets(stage.document.mail[name].cause.expect, await asked):
-                owed[name] = to
+                owed[name] = (to,)
         await stage.kill()
     await start_again(stage)
-    return {name for name, to in owed.items() if await arrives(stage, to, after=before) is not None}
+    return {name for name, everybody in owed.items() if await _all_arrive(stage, everybody, before)}
+
+
+async def _all_arrive(stage: Stage, everybody: tuple[str, ...], before: int) -> bool:
+    return all([await arrives(stage, to, after=before) is not None for to in everybody])
 
 
 async def _play(stage: Stage, name: str, came: set[str]) -> Harm | None:

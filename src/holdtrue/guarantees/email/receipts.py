@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 
 from holdtrue.guarantees.base import Case, Harm, Untried
@@ -18,28 +19,55 @@ from holdtrue.stage.wire import Point
 REDELIVERIES = 3
 
 
-async def cases(stage: Stage) -> AsyncIterator[Case | Untried]:
-    """For each purchase that ends in a mail: killed after the answer; cut behind the last commit, and redelivered."""
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """A purchase that ends in mails."""
+
+    webhook: str
+    journey: str
+    owed: tuple[str, ...]
+    """Who gets one when nothing is wrong."""
+    last: Point | None
+    """The last point at which the web process writes."""
+
+    @property
+    def name(self) -> str:
+        """As the document names it."""
+        return f"{self.webhook}.{self.journey}"
+
+
+async def undisturbed(stage: Stage) -> list[Receipt | Untried]:
+    """Make each purchase once, and see who gets a mail."""
+    found: list[Receipt | Untried] = []
     for webhook, journey in journeys(stage.document):
-        subject = f"{webhook}.{journey}"
         try:
-            owed, last = await _undisturbed(stage, webhook, journey)
+            receipt = await _undisturbed(stage, webhook, journey)
         except StepFailedError as error:
-            yield Untried(subject=subject, reason=str(error))
-            continue
-        if not owed:
-            continue
+            found.append(Untried(subject=f"{webhook}.{journey}", reason=str(error)))
+        else:
+            found += [receipt] if receipt.owed else []
+    return found
+
+
+def cases(stage: Stage, receipt: Receipt, came: set[str]) -> Iterator[Case]:
+    """Killed after the answer; cut behind the last commit, and redelivered."""
+    yield Case(
+        name=f"{receipt.name}: killed after the answer",
+        play=partial(_killed, stage, receipt, came),
+        cause="crash",
+    )
+    if receipt.last is not None:
         yield Case(
-            name=f"{subject}: killed after the answer",
-            play=partial(_killed, stage, webhook, journey, owed),
+            name=f"{receipt.name}: cut behind the last commit, and redelivered",
+            play=partial(_redelivered, stage, receipt, receipt.last),
             cause="crash",
         )
-        if last is not None:
-            yield Case(
-                name=f"{subject}: cut behind the last commit, and redelivered",
-                play=partial(_redelivered, stage, webhook, journey, owed, last),
-                cause="crash",
-            )
+
+
+async def deliver_all(stage: Stage, receipt: Receipt) -> None:
+    """Buy on the scene as it is, and deliver what comes of it; raises StepFailedError when it is not taken."""
+    for event in await purchase(stage, receipt.webhook, receipt.journey, HOME, {}):
+        await deliver_well(stage, receipt.webhook, event)
 
 
 async def _bought(stage: Stage, webhook: str, journey: str) -> tuple[list[Event], int]:
@@ -50,8 +78,7 @@ async def _bought(stage: Stage, webhook: str, journey: str) -> tuple[list[Event]
     return events, len(stage.mail.mails)
 
 
-async def _undisturbed(stage: Stage, webhook: str, journey: str) -> tuple[list[str], Point | None]:
-    """Who gets a mail when nothing is wrong, and the last point at which the web process writes."""
+async def _undisturbed(stage: Stage, webhook: str, journey: str) -> Receipt:
     events, before = await _bought(stage, webhook, journey)
     with stage.wire.record() as recording:
         for event in events:
@@ -59,21 +86,25 @@ async def _undisturbed(stage: Stage, webhook: str, journey: str) -> tuple[list[s
         await stage.rest()
     owed = sorted({recipient for mail in stage.mail.mails[before:] for recipient in mail.recipients})
     written = recording.points(process=FIRST, writes_only=True)
-    return owed, written[-1] if written else None
+    return Receipt(webhook=webhook, journey=journey, owed=tuple(owed), last=written[-1] if written else None)
 
 
-async def _killed(stage: Stage, webhook: str, journey: str, owed: list[str]) -> Harm | None:
-    events, before = await _bought(stage, webhook, journey)
+async def _killed(stage: Stage, receipt: Receipt, came: set[str]) -> Harm | None:
+    if receipt.name in came:
+        came.remove(receipt.name)
+        return None
+    events, before = await _bought(stage, receipt.webhook, receipt.journey)
     with stage.mail.hold_banner():
         for event in events:
-            await deliver_well(stage, webhook, event)
+            await deliver_well(stage, receipt.webhook, event)
         await stage.kill()
     await start_again(stage)
-    return await _missing(stage, webhook, journey, owed, before, "answered 2xx; then every process was killed")
+    return await _missing(stage, receipt, before, "answered 2xx; then every process was killed")
 
 
-async def _redelivered(stage: Stage, webhook: str, journey: str, owed: list[str], last: Point) -> Harm | None:
-    events, before = await _bought(stage, webhook, journey)
+async def _redelivered(stage: Stage, receipt: Receipt, last: Point) -> Harm | None:
+    webhook = receipt.webhook
+    events, before = await _bought(stage, webhook, receipt.journey)
     answers = []
     with stage.wire.cut(last, when="after"):
         for event in events:
@@ -83,11 +114,12 @@ async def _redelivered(stage: Stage, webhook: str, journey: str, owed: list[str]
                     break
     told = ", then ".join(answer.describe() for answer in answers)
     what = f"answered {told}: the database connection was lost right behind the last commit"
-    return await _missing(stage, webhook, journey, owed, before, what)
+    return await _missing(stage, receipt, before, what)
 
 
-async def _missing(stage: Stage, webhook: str, journey: str, owed: list[str], before: int, what: str) -> Harm | None:
-    missing = [to for to in owed if await arrives(stage, to, after=before) is None]
+async def _missing(stage: Stage, receipt: Receipt, before: int, what: str) -> Harm | None:
+    webhook, journey = receipt.webhook, receipt.journey
+    missing = [to for to in receipt.owed if await arrives(stage, to, after=before) is None]
     if not missing:
         return None
     events = ", ".join(stage.document.webhooks[webhook].journeys[journey].events)

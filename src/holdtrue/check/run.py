@@ -9,7 +9,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -141,8 +141,7 @@ async def _prove_all(
         while waiting:
             guarantee = waiting.pop(0)
             tell(GuaranteeStarted(code=guarantee.code, title=guarantee.title, lane=stage.lane))
-            with stage.worker_parked() if guarantee.idle_worker else nullcontext():
-                results[guarantee.code] = await prove(guarantee, stage, order, tell)
+            results[guarantee.code] = await prove(guarantee, stage, order, tell)
             tell(GuaranteeDone(result=results[guarantee.code]))
 
     lanes = min(options.stages or min(MOST_STAGES, os.cpu_count() or 1), max(1, len(promised)))

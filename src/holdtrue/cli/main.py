@@ -5,6 +5,7 @@ Exit codes: 0 held, 1 broken, 2 wrong usage or configuration, 3 undecided or cou
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from enum import StrEnum
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 COULD_NOT_RUN = 3
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 _HELP = """Hold an app to its contract by rehearsing production on it, before anything deploys.
 
@@ -219,7 +221,9 @@ def _guarded(command: Callable[[], object]) -> int:
     try:
         command()
     except HoldtrueError as error:
-        typer.echo(f"holdtrue: {error}" if not _is_located(error) else str(error), err=True)
+        text = f"holdtrue: {error}" if not _is_located(error) else str(error)
+        # What an app wrote on its log must not move the cursor of who reads it.
+        typer.echo(_CONTROL.sub("�", text), err=True)
         return error.exit_code
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else COULD_NOT_RUN

@@ -66,8 +66,6 @@ class Guarantee:
     subjects: Callable[[Document], Sequence[str]]
     """What in the document makes the app promise this; empty means not promised."""
     rehearse: Rehearsal
-    idle_worker: bool = False
-    """The proof is about answers and what they change at once: the worker is parked meanwhile."""
     weight: int = 1
     """How long the proof takes compared to others; the heavy ones start first."""
 

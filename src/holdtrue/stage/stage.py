@@ -80,7 +80,7 @@ class Stage:
             port=lambda: self.port(FIRST),
             mail_text=self._mail_text,
             command=self._command,
-            acting=self._acting,
+            asking=self._asking,
             silent=self.crew.notice,
         )
         self.database = ""
@@ -89,7 +89,6 @@ class Stage:
         self._log: Recording | None = None
         self._written = True
         self._restless = True
-        self._parking = False
         self._admin: AsyncConnection | None = None
         self._rows: Snapshot | None = None
         self._exit = AsyncExitStack()
@@ -205,7 +204,7 @@ class Stage:
         await self._leave_clone()
         self.quiet.unpark()
         await self.wire.swap(clone)
-        self._park()
+        self.quiet.park()
         await self._pool.release(self.database)
         self.database = clone
         self.payments.restore(self.scene.payments)
@@ -275,27 +274,12 @@ class Stage:
 
     async def rest(self) -> bool:
         """Wait until the app has finished what it does behind its answers. False when it never rests."""
+        self.quiet.unpark()  # a worker that is starting must be heard
         await self._note_ports()
-        if not self._restless:
-            return True
-        self._restless = not await self.quiet.rest()
-        self._park()
+        if self._restless:
+            self._restless = not await self.quiet.rest()
+        self.quiet.park()
         return not self._restless
-
-    @contextmanager
-    def worker_parked(self) -> Iterator[None]:
-        """Keep the worker from polling except while something is waited for: for cases that give it nothing to do."""
-        self._parking = True
-        self._park()
-        try:
-            yield
-        finally:
-            self._parking = False
-            self.quiet.unpark()
-
-    def _park(self) -> None:
-        if self._parking:
-            self.quiet.park()
 
     async def age(self, seconds: float) -> None:
         """Let time pass in the database: shift its timestamps into the past, so that back-offs and leases are over."""
@@ -378,6 +362,15 @@ class Stage:
     def _acting_on_processes(self) -> None:
         self._acting()
         self.quiet.unpark()
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """While a request is answered the worker may be needed; afterwards its polls only cost time, until a rest."""
+        self._acting_on_processes()
+        try:
+            yield
+        finally:
+            self.quiet.park()
 
     async def _spoke(self, name: str) -> None:
         """Wait until a process says something to the database."""

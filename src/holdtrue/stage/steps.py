@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -43,7 +44,7 @@ class Player:
         port: Callable[[], int],
         mail_text: Callable[[str], Awaitable[list[str]]],
         command: Callable[[Command, Mapping[str, object]], Awaitable[str]],
-        acting: Callable[[], None],
+        asking: Callable[[], AbstractContextManager[None]],
         silent: Callable[[int], Awaitable[None]],
     ) -> None:
         self.cast = cast
@@ -53,7 +54,7 @@ class Player:
         self._port = port
         self._mail_text = mail_text
         self._command = command
-        self._acting = acting
+        self._asking = asking
         self._silent = silent
 
     async def play(
@@ -112,18 +113,18 @@ class Player:
         self, rendered: Rendered, *, sender: Who | None, port: int | None = None, content: bytes | None = None
     ) -> Answer:
         """Send a request whose placeholders are filled."""
-        self._acting()
         port = port or self._port()
-        answer = await self._client.send(
-            port,
-            rendered.method,
-            rendered.path,
-            headers=rendered.headers,
-            query=rendered.query,
-            json_body=rendered.json_body,
-            form=rendered.form,
-            content=content,
-        )
+        with self._asking():
+            answer = await self._client.send(
+                port,
+                rendered.method,
+                rendered.path,
+                headers=rendered.headers,
+                query=rendered.query,
+                json_body=rendered.json_body,
+                form=rendered.form,
+                content=content,
+            )
         if answer.status is None:
             await self._silent(port)
         self.evidence.add(

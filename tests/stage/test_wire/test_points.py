@@ -8,7 +8,7 @@ from typing import Literal
 import psycopg
 import pytest
 
-from holdtrue.stage.wire import Listener, NotIdle, Point, Wire, WireError
+from holdtrue.stage.wire import Held, Listener, NotIdle, Point, Wire, WireError
 
 from .conftest import Bench
 
@@ -233,3 +233,11 @@ async def test_idle_waits_for_an_open_transaction(bench: Bench, wire: Wire, web1
     await connection.rollback()
     await waiting
     await wire.idle(processes=["web1"], quiet=0.01)
+
+
+async def test_who_arrives_at_a_pause_that_was_just_released_goes_on(wire: Wire) -> None:
+    pause = wire.pause("web1")
+    pause.release()
+    held = Held(process="web1", connection=1, backend=1, transaction=None, shape="select ?", sql="SELECT 1")
+    assert await pause.stop(held) == "release"
+    assert pause.held == ()

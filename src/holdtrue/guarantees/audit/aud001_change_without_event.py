@@ -127,6 +127,5 @@ GUARANTEE = Guarantee(
     do_not="Do not list the table under `audit.except` to silence this, unless it truly holds no decisions of people.",
     subjects=lambda document: sorted(covered(document)),
     rehearse=rehearse,
-    idle_worker=True,
     weight=4,
 )

@@ -118,5 +118,4 @@ GUARANTEE = Guarantee(
     do_not="Do not rely on a trigger: the owner of a table can switch it off, and TRUNCATE goes past a row trigger.",
     subjects=lambda document: document.audit.tables if document.audit else [],
     rehearse=rehearse,
-    idle_worker=True,
 )

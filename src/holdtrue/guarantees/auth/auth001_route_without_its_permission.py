@@ -85,6 +85,5 @@ GUARANTEE = Guarantee(
     do_not="Do not declare the route `public` to silence this: it would stay open, with your signature under it.",
     subjects=lambda document: [key for key, route in document.routes.items() if route.permission is not None],
     rehearse=rehearse,
-    idle_worker=True,
     weight=5,
 )

@@ -159,5 +159,4 @@ GUARANTEE = Guarantee(
     do_not="Do not only shorten its life: a stolen token is exchanged within seconds.",
     subjects=lambda document: ["refresh"] if document.refresh else [],
     rehearse=rehearse,
-    idle_worker=True,
 )

@@ -200,6 +200,9 @@ async def _kill(stage: Stage, crash: Crash, event: Event) -> Answer:
         delivery = stage.payments.webhooks.delivery(event)
         delivered = asyncio.create_task(deliver(stage, crash.webhook, delivery, note=f"{victim} is killed"))
         reached = asyncio.create_task(hold.reached())
+        if victim == WORKER:
+            await delivered
+            stage.quiet.unpark()
         waits = {reached} if victim == WORKER else {reached, delivered}
         await asyncio.wait(waits, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         reached.cancel()

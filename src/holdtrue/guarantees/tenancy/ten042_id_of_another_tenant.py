@@ -108,6 +108,5 @@ GUARANTEE = Guarantee(
     do_not="Do not make the ids harder to guess instead: ids leak.",
     subjects=tenant_routes,
     rehearse=rehearse,
-    idle_worker=True,
     weight=5,
 )

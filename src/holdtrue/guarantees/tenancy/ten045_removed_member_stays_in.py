@@ -129,6 +129,5 @@ GUARANTEE = Guarantee(
     do_not="Do not only shorten the token's life: minutes suffice to export everything.",
     subjects=lambda document: list(document.tenancy.removals) if document.tenancy else [],
     rehearse=rehearse,
-    idle_worker=True,
     weight=3,
 )

@@ -181,6 +181,8 @@ class Pause(Stop):
         return bool(shapes) if self._inside else not in_transaction
 
     async def stop(self, held: Held) -> Decision:
+        if not self.armed:
+            return "release"  # released between the unit's arrival and now: nobody would let it go any more
         decision: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
         self._waiting[decision] = held
         self._changed.set()

@@ -34,6 +34,8 @@ def test_an_app_that_does_not_start_is_told_with_its_own_last_words(world: World
     world.app.trick("import error")
     done = world.check("--only", "AUTH001")
     assert done.code == 3
+    assert "\x1b" not in done.said, "what it wrote moves the cursor of who reads it"
+    assert "�[2Jgood morning" in done.err
     assert "ModuleNotFoundError: No module named 'a_package_that_nobody_installed'" in done.err
     assert "ended with code 1 before it was ready" in done.err
     assert "the app's logs are in" in done.out
@@ -48,6 +50,7 @@ def test_an_app_that_hangs_at_its_start_is_given_its_ready_seconds(world: World)
     assert "was not ready in 1 s" in done.err
 
 
+@pytest.mark.full
 def test_an_app_that_listens_elsewhere_is_not_ready(world: World) -> None:
     world.app.process["start"] = "{python} server.py 0"
     world.app.process["ready_seconds"] = 1
@@ -73,7 +76,7 @@ def test_a_port_in_use_is_told(world: World) -> None:
         ("rude", "illegal status line"),
         pytest.param("closing", "Server disconnected without sending a response", marks=pytest.mark.full),
         pytest.param("lying", "DecodingError", marks=pytest.mark.full),
-        ("deep", "`team_id` is not in it"),
+        pytest.param("deep", "`team_id` is not in it", marks=pytest.mark.full),
     ],
 )
 def test_an_app_whose_first_answer_is_useless_is_told_with_that_answer(world: World, trick: str, words: str) -> None:

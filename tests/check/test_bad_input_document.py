@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
-from misfortune import World
+from misfortune import TINY, World
 
 LIVE_KEY = "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc"
 OPENAPI = {
@@ -83,6 +84,13 @@ def test_a_migration_that_fails_is_told_with_the_words_of_the_database(world: Wo
     assert "process.migrate: `" in done.err
     assert 'extension "citext" is not available' in done.err
     assert "Name the extension under `process.extensions`" in done.err
+
+
+@pytest.mark.skipif(not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")), reason="needs Debian's PostgreSQL")
+def test_an_extension_that_only_the_machine_s_own_postgresql_has_is_taken_from_there(world: World) -> None:
+    world.app.process["extensions"] = ["citext"]
+    world.app.files["schema.sql"] = (TINY / "schema.sql").read_text() + "ALTER TABLE notes ADD sender citext;"
+    assert world.check("--only", "AUTH001").code == 0
 
 
 def test_an_extension_that_nothing_here_has_is_named(world: World) -> None:

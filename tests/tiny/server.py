@@ -13,6 +13,7 @@ from typing import Any
 
 TRICK = os.environ.get("TRICK", "")
 if TRICK == "import error":
+    os.write(2, b"\x1b[2Jgood morning\n")
     import a_package_that_nobody_installed  # noqa: F401
 if TRICK == "hanging at start":
     signal.pause()

@@ -58,6 +58,9 @@ async def prove(guarantee: Guarantee, stage: Stage, order: Order, tell: Callable
     with _edge("what was left to try", guarantee, stage, tally):
         await _play_all(guarantee, stage, order, tally, tell)
     # What was seen before something went wrong was seen all the same.
+    if tally.harms:
+        with _edge("fresh processes", guarantee, stage, tally):
+            await stage.restart()  # once for all: what the cases left in memory is gone
     findings = [await _finding(guarantee, stage, order, cause, tally) for cause in tally.harms]
     reason = stage.redactor.text(_why_not(tally, order))
     if findings:
@@ -122,11 +125,10 @@ async def _play(case: Case, stage: Stage, tally: _Tally) -> Harm | None:
 
 
 async def _again(case: Case, guarantee: Guarantee, stage: Stage, tally: _Tally) -> Stability | None:
-    """Play a harmful case once more in fresh processes (memory could have caused it); None when that cannot be done."""
+    """Play a harmful case once more, in processes that are fresh; None when that cannot be done."""
     seen = tally.evidence[case.name]
     stability = None
     with _edge(f"{case.name}, once more", guarantee, stage, tally):
-        await stage.restart()
         harm = await _play(case, stage, tally)
         if harm is not None:
             return Stability.DETERMINISTIC

@@ -162,6 +162,16 @@ def test_a_permission_that_nobody_holds_leaves_its_route_untried(world: World) -
     assert "POST /notes: nobody in the cast holds 'notes.write'" in done.out
 
 
+def test_a_route_that_does_not_succeed_has_not_shown_its_statements(world: World) -> None:
+    del world.app.process["ready"]  # it says that it is ready on an empty database, which is another matter
+    world.app.document["routes"]["GET /nothing"] = {"permission": "notes.read"}
+    done = world.check("--only", "REL058")
+    assert done.code == 3
+    (result,) = world.report()["results"]
+    assert result["outcome"] == "not_run"
+    assert "GET /nothing: called as it is meant to be, it was answered 404" in result["reason"]
+
+
 def test_a_purchase_that_never_reaches_the_provider_and_a_mail_that_never_comes_are_not_run(world: World) -> None:
     world.app.document["routes"]["POST /hook"] = {"signature": "stripe"}
     journey = {"steps": [{"request": "GET /notes", "as": "owner"}], "events": ["checkout.session.completed"]}

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from holdtrue.stage.setting import Setting
 
 READY_CLONES = 2
-START_PATIENCE = 20.0
-"""Seconds until a process listens on a database where it need not become ready."""
 MAIL_PATIENCE = 10.0
 """Seconds a mail that a step needs may take."""
 
@@ -425,7 +423,10 @@ class Stage:
                 build = self._build("unmigrated", self._instruments(listener, wire))
                 try:
                     web, port = await process.start_on_port(
-                        lambda port: build(command, port), port=None, url_path=None, patience=START_PATIENCE
+                        lambda port: build(command, port),
+                        port=None,
+                        url_path=None,
+                        patience=self.document.process.ready_seconds,
                     )
                 except process.StartError:
                     yield None

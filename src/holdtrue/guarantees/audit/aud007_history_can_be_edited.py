@@ -31,6 +31,7 @@ from psycopg import sql
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
 from holdtrue.stage import Stage
+from holdtrue.stage.steps import StepFailedError
 from holdtrue.stage.tables import listed, qualified
 
 ATTEMPTS = ("UPDATE", "DELETE", "TRUNCATE")
@@ -72,6 +73,8 @@ async def _play(stage: Stage, table: str, attempt: str) -> Harm | None:
         await connection.set_autocommit(False)
         try:
             rows = await _attempt(connection, stage, table, attempt)
+        except psycopg.OperationalError as error:
+            raise StepFailedError(f"{attempt} could not be tried: {error}", where=listed([table])) from error
         except psycopg.Error as error:
             stage.player.evidence.add("refused", role=role, attempt=f"{attempt} {table}", error=str(error))
             return None

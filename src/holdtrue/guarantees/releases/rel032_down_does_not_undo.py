@@ -33,6 +33,7 @@ from holdtrue.contract.errors import HoldtrueError
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
 from holdtrue.stage import Stage
+from holdtrue.stage.database import DatabaseError
 from holdtrue.stage.migrations import Mover, mover
 
 
@@ -50,6 +51,8 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
 async def _play(stage: Stage, moving: Mover, way: str) -> Harm | None:
     try:
         left = await moving.left_by(way)
+    except DatabaseError:
+        raise  # of the scratch server, such as a full disk: nothing the migration did
     except HoldtrueError as error:
         return Harm(seen=f"The way down from {way} fails: {error}", where=f"revision {way}", clause=("migrations",))
     stage.player.evidence.add("migration", way=way, left=left)

@@ -48,11 +48,13 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
         if key in stage.setting.reached or route.signature is not None or route.out_of_scope is not None:
             continue
         await stage.fresh()
-        try:
-            await twin(stage, key)
-        except StepFailedError as error:
-            # A route that fails for want of a column has sent the statement that tells.
-            stage.player.evidence.add("untried", route=key, reason=str(error))
+        with stage.wire.record() as recording:
+            try:
+                await twin(stage, key)
+            except StepFailedError as error:
+                # A route that fails for want of a column has sent the statement that tells; others have not been heard.
+                if not any(item.sqlstate in MISSING for item in recording.statements):
+                    yield Untried(subject=key, reason=str(error))
     await stage.fresh()
     yield Case(name="statements of the code", play=partial(_statements, stage), cause="statements")
     if stage.document.process.ready is not None:
@@ -68,6 +70,8 @@ async def _statements(stage: Stage) -> Harm | None:
             prepared = await prepare(connection, [(item.sql, item.parameter_types) for item in captured])
     finally:
         await stage.setting.databases.drop(database)
+    if not prepared.tried:
+        raise StepFailedError("the code sent no statement that could be prepared", where="migrations")
     failures = [failure for failure in prepared.failures if failure.sqlstate in MISSING]
     stage.player.evidence.add(
         "prepared", statements=prepared.tried, skipped=prepared.skipped, failures=[str(failure) for failure in failures]

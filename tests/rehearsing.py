@@ -12,9 +12,10 @@ SEED = 20_261_122
 
 async def report_of(directory: Path, **options: object) -> Report:
     """The report of a check that ends."""
-    print(f"seed {SEED}")
+    seed = options.pop("seed", SEED)
+    print(f"seed {seed}")
     report: Report | None = None
-    async for event in check(Options(directory=directory, seed=SEED, **options)):
+    async for event in check(Options(directory=directory, seed=seed, **options)):
         if isinstance(event, CheckDone):
             report = event.report
     assert report is not None

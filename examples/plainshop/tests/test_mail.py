@@ -1,5 +1,8 @@
 import smtplib
+import socketserver
+import threading
 
+import pytest
 from plainshop.db import Database
 from plainshop.mail import WRITERS, money, write
 from plainshop.models import MailJob
@@ -105,14 +108,14 @@ class Server:
     def __call__(self, *_, **__):
         return self
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return False
-
     def send_message(self, *_, **__):
         raise self.error
+
+    def quit(self):
+        pass
+
+    def close(self):
+        pass
 
 
 def test_only_a_refusal_of_this_mail_is_permanent(settings, monkeypatch, shop):
@@ -134,3 +137,80 @@ def test_only_a_refusal_of_this_mail_is_permanent(settings, monkeypatch, shop):
             assert permanent, error
         except (smtplib.SMTPException, OSError):
             assert not permanent, error
+
+
+class RudeServer(socketserver.ThreadingTCPServer):
+    """A mail server on a socket that answers QUIT as it likes."""
+
+    def __init__(self, farewell, to_rcpt=b"250 ok"):
+        super().__init__(("127.0.0.1", 0), Conversation)
+        self.farewell, self.to_rcpt = farewell, to_rcpt
+        self.accepted = []
+
+
+class Conversation(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.say(b"220 here")
+        while line := self.rfile.readline():
+            match line[:4].upper():
+                case b"RCPT":
+                    self.say(self.server.to_rcpt)
+                case b"DATA":
+                    self.say(b"354 go on")
+                    self.server.accepted.append(b"".join(iter(self.rfile.readline, b".\r\n")))
+                    self.say(b"250 taken")
+                case b"QUIT":
+                    self.wfile.write(self.server.farewell)
+                    return
+                case _:
+                    self.say(b"250 ok")
+
+    def say(self, line):
+        self.wfile.write(line + b"\r\n")
+
+
+@pytest.fixture
+def rude(settings):
+    opened = []
+
+    def start(*answers):
+        server = RudeServer(*answers)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        opened.append((server, thread))
+        host, port = server.server_address
+        return server, settings.model_copy(update={"smtp_host": host, "smtp_port": port})
+
+    yield start
+    for server, thread in opened:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+FAREWELLS = {
+    "a refusal": b"421 too busy\r\n",
+    "an error": b"554 no\r\n",
+    "silence": b"",
+    "nonsense": b"what?\r\n",
+    "an endless line": b"2" * 9000 + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("farewell", FAREWELLS.values(), ids=FAREWELLS.keys())
+def test_a_mail_the_server_took_is_sent_whatever_it_answers_to_quit(farewell, rude, client, admin):
+    server, settings = rude(farewell)
+    open_shop(client, "alpha")
+    for _ in range(2):
+        send_mails(settings)
+        due_again(admin)
+    assert len(server.accepted) == 1
+    assert admin.execute("SELECT status, attempts FROM mail_outbox").fetchone() == ("sent", 1)
+
+
+def test_a_permanent_refusal_stays_one_whatever_the_server_answers_to_quit(rude, client, admin):
+    server, settings = rude(b"421 too busy\r\n", b"550 nobody here")
+    open_shop(client, "alpha")
+    send_mails(settings)
+    assert not server.accepted
+    assert admin.execute("SELECT status, attempts FROM mail_outbox").fetchone() == ("dead", 1)

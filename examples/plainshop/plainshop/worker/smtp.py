@@ -1,5 +1,6 @@
 """One mail to the SMTP server. After a lost answer nobody knows whether it has it; the Message-ID stays the same."""
 
+import logging
 import smtplib
 import ssl
 from email.message import EmailMessage
@@ -10,6 +11,8 @@ from plainshop.mail import Text
 from plainshop.models import MailJob
 from plainshop.models.base import now
 from plainshop.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class Rejected(Exception):  # noqa: N818
@@ -31,13 +34,13 @@ def message(job: MailJob, text: Text, settings: Settings) -> EmailMessage:
 
 def deliver(mail: EmailMessage, recipient: str, settings: Settings) -> None:
     """Raises Rejected for a permanent refusal of this mail, smtplib.SMTPException or OSError for all else."""
+    server = smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=20)
     try:
-        with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=20) as server:
-            if settings.smtp_starttls:
-                server.starttls(context=ssl.create_default_context())
-            if settings.smtp_username and settings.smtp_password:
-                server.login(settings.smtp_username, settings.smtp_password.get_secret_value())
-            server.send_message(mail, from_addr=settings.mail_from, to_addrs=[recipient])
+        if settings.smtp_starttls:
+            server.starttls(context=ssl.create_default_context())
+        if settings.smtp_username and settings.smtp_password:
+            server.login(settings.smtp_username, settings.smtp_password.get_secret_value())
+        server.send_message(mail, from_addr=settings.mail_from, to_addrs=[recipient])
     except smtplib.SMTPRecipientsRefused as error:
         code = error.recipients[recipient][0]
         if code >= 500:
@@ -47,3 +50,15 @@ def deliver(mail: EmailMessage, recipient: str, settings: Settings) -> None:
         if error.smtp_code >= 500:
             raise Rejected(f"refused: {error.smtp_code}") from error
         raise
+    finally:
+        _leave(server)
+
+
+def _leave(server: smtplib.SMTP) -> None:
+    """What became of the mail is settled by now; `with smtplib.SMTP` would let a bad answer to QUIT overrule it."""
+    try:
+        server.quit()
+    except (smtplib.SMTPException, OSError) as error:
+        log.info("the mail server did not take leave: %s", type(error).__name__)
+    finally:
+        server.close()

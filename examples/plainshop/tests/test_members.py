@@ -108,6 +108,24 @@ def test_an_invitation_dies_with_time_its_successor_and_its_inviter(client, shop
     assert accept(newest) == 400
 
 
+def test_a_stranger_gets_only_so_many_invitations_of_all_shops(client, shop, rival, settings, admin):
+    client.app.state.settings = settings.model_copy(update={"mail_limit_per_hour": 3})
+
+    def invite(by, email):
+        return by.call("POST", "/members/invitations", {"email": email, "role": "viewer"})
+
+    client.post("/auth/forgot", json={"shop": shop.slug, "email": "s@stranger.example"})
+    assert [invite(by, "s@stranger.example").status_code for by in (shop, rival)] == [201, 201]
+    for by in (shop, rival):
+        refused = invite(by, "s@stranger.example")
+        assert refused.status_code == 429
+        assert refused.headers["Retry-After"] == "3600"
+    count = "SELECT count(*) FROM {} WHERE {} = 's@stranger.example'"
+    assert admin.execute(count.format("mail_outbox", "recipient")).fetchone() == (3,)
+    assert admin.execute(count.format("invitations", "email")).fetchone() == (2,)
+    assert invite(shop, "other@stranger.example").status_code == 201
+
+
 def test_a_reset_link_is_no_invitation(client, shop, settings, smtp):
     client.post("/auth/forgot", json={"shop": shop.slug, "email": shop.owner})
     send_mails(settings)

@@ -75,6 +75,10 @@ def invite(body: NewInvitation, gate: Managing) -> InvitationOut:
         theirs = (Member.shop_id == unit.shop_id) & (Member.email == body.email)
         if unit.session.scalar(select(Member.id).where(theirs)):
             raise Conflict("There is already a member with this address.")
+        # Any shop can invite a stranger; the stranger gets only so much mail of all of them together.
+        hourly = gate.context.settings.mail_limit_per_hour
+        if not within_limit(unit.session, f"mail:{body.email}", hourly, timedelta(hours=1)):
+            raise TooMany("This address was sent too much mail; try again later.", headers={"Retry-After": "3600"})
         # The newest invitation is the only one: its role is what the owner now wants.
         open_ones = (Invitation.shop_id == unit.shop_id) & (Invitation.email == body.email)
         unit.session.execute(delete(Invitation).where(open_ones, Invitation.used_at.is_(None)))

@@ -1,9 +1,13 @@
 import itertools
 
+import pytest
 import stripe
 from plainshop.db import Database
+from plainshop.worker.operators import list_dead, requeue_dead
 from plainshop.worker.refunds import send_next_refund
+from sqlalchemy.exc import DBAPIError
 
+from tests.conftest import RUNTIME
 from tests.fakes import at_once, send_refunds
 
 
@@ -14,6 +18,29 @@ def seen(shop, order):
 
 def refund(shop, order, cents):
     return shop.call("POST", f"/orders/{order}/refund", {"amount_cents": cents})
+
+
+def dispute(client, stripe_double, intent, kind, status):
+    told = {"id": f"dp_{intent}", "payment_intent": intent, "amount": 1000, "status": status}
+    answer = stripe_double.send(client, stripe_double.event(f"charge.dispute.{kind}", told))
+    assert answer.status_code == 200
+
+
+def die_of_a_lost_answer(stripe_double, settings):
+    stripe_double.trouble = [stripe.APIConnectionError("lost")]
+    send_refunds(settings.model_copy(update={"worker_max_attempts": 1}), stripe_double)
+
+
+def requeue(settings):
+    database = Database(settings, pool_size=2)
+    try:
+        return requeue_dead(database)
+    finally:
+        database.close()
+
+
+def requeued(shop):
+    return [event for event in shop.call("GET", "/audit").json()["items"] if event["action"] == "refund.requeued"]
 
 
 def news(stripe_double, made, status, kind="refund.updated"):
@@ -136,20 +163,69 @@ def test_news_about_a_payment_we_do_not_know_is_refused(client, shop, stripe_dou
 
 def test_no_refund_while_the_payment_is_disputed(client, shop, stripe_double, settings, admin):
     order, intent = shop.paid(stripe_double)
-
-    def dispute(kind, status):
-        told = {"id": f"dp_{order}", "payment_intent": intent, "amount": 1000, "status": status}
-        return stripe_double.send(client, stripe_double.event(f"charge.dispute.{kind}", told))
-
     assert refund(shop, order, 100).status_code == 202
-    assert dispute("created", "needs_response").status_code == 200
+    dispute(client, stripe_double, intent, "created", "needs_response")
     assert refund(shop, order, 100).status_code == 409
     send_refunds(settings, stripe_double)
     assert not stripe_double.refunds
-    assert dispute("closed", "won").status_code == 200
-    assert dispute("updated", "under_review").status_code == 200
+    dispute(client, stripe_double, intent, "closed", "won")
+    dispute(client, stripe_double, intent, "updated", "under_review")
     assert shop.call("GET", f"/orders/{order}").json()["disputed"] is False
     assert refund(shop, order, 1000).status_code == 202
+
+
+def test_a_prevented_dispute_is_over_and_no_late_news_opens_it_again(client, shop, stripe_double):
+    order, intent = shop.paid(stripe_double)
+    dispute(client, stripe_double, intent, "created", "needs_response")
+    assert shop.call("GET", f"/orders/{order}").json()["disputed"] is True
+    dispute(client, stripe_double, intent, "closed", "prevented")
+    dispute(client, stripe_double, intent, "updated", "under_review")
+    assert shop.call("GET", f"/orders/{order}").json()["disputed"] is False
+    assert refund(shop, order, 1000).status_code == 202
+
+
+def test_a_requeued_refund_that_stripe_made_is_found_despite_a_dispute(client, shop, stripe_double, settings, admin):
+    order, intent = shop.paid(stripe_double)
+    refund(shop, order, 400)
+    die_of_a_lost_answer(stripe_double, settings)
+    assert admin.execute("SELECT status FROM refunds").fetchall() == [("dead",)]
+    dispute(client, stripe_double, intent, "created", "needs_response")
+    assert requeue(settings) == 1
+    send_refunds(settings, stripe_double)
+    assert len(stripe_double.refunds) == 1
+    assert seen(shop, order) == (400, 0)
+    dispute(client, stripe_double, intent, "closed", "won")
+    assert refund(shop, order, 1000).status_code == 409
+    assert refund(shop, order, 600).status_code == 202
+
+
+def test_a_requeue_is_recorded_in_the_shop_of_each_refund(shop, rival, stripe_double, settings, admin):
+    for one in (shop, rival):
+        order, _ = one.paid(stripe_double)
+        refund(one, order, 400)
+        die_of_a_lost_answer(stripe_double, settings)
+    assert requeue(settings) == 2
+    for one in (shop, rival):
+        (event,) = requeued(one)
+        mine = admin.execute("SELECT id::text, order_id::text FROM refunds WHERE shop_id = %s", [one.id]).fetchone()
+        assert (event["target_id"], event["details"]["order_id"]) == mine
+        assert (event["actor_type"], event["actor_id"]) == ("worker", None)
+    assert requeue(settings) == 0
+    assert len(requeued(shop)) == 1
+
+
+def test_a_requeue_that_cannot_be_recorded_does_not_happen(shop, stripe_double, settings, admin):
+    order, _ = shop.paid(stripe_double)
+    refund(shop, order, 400)
+    die_of_a_lost_answer(stripe_double, settings)
+    columns = "shop_id, id, actor_type, actor_id, action, outcome, target_type, target_id, request_id, details"
+    admin.execute(f"REVOKE INSERT ON audit_events FROM {RUNTIME}")
+    try:
+        with pytest.raises(DBAPIError):
+            requeue(settings)
+    finally:
+        admin.execute(f"GRANT INSERT ({columns}) ON audit_events TO {RUNTIME}")
+    assert admin.execute("SELECT status FROM refunds").fetchall() == [("dead",)]
 
 
 def test_a_lost_dispute_is_money_gone(client, shop, stripe_double):
@@ -160,8 +236,6 @@ def test_a_lost_dispute_is_money_gone(client, shop, stripe_double):
 
 
 def test_a_definite_no_fails_the_refund_and_a_dead_one_can_be_revived(shop, stripe_double, settings, admin):
-    from plainshop.worker.operators import list_dead, requeue_dead
-
     order, _ = shop.paid(stripe_double)
     refund(shop, order, 400)
     stripe_double.trouble = [stripe.APIConnectionError("down")]

@@ -80,7 +80,7 @@ def dispute_event(session: Session, event_type: str, request_id: str, body: dict
 def _dispute_status(told: str) -> str:
     if told in {"won", "lost"}:
         return told
-    if told == "warning_closed":
+    if told in {"warning_closed", "prevented"}:
         return "closed"
     return "inquiry" if told.startswith("warning_") else "open"
 

@@ -53,7 +53,6 @@ def _claim(database: Database, settings: Settings) -> Refund | None:
             return None
         refund.attempts += 1
         refund.due_at = now() + timedelta(seconds=settings.worker_lease_seconds)
-        refund.first_sent_at = refund.first_sent_at or now()
         session.flush()
         session.expunge(refund)
         return refund
@@ -63,13 +62,13 @@ def _intent_to_refund(database: Database, refund: Refund) -> str | None:
     """The payment intent; None when the refund must not be sent, because the money is contested."""
     with _own(database, refund) as (unit, row):
         payment = unit.session.get_one(Payment, (row.shop_id, row.payment_id))
-        if not balance_of(unit.session, payment).disputed:
-            return payment.stripe_payment_intent
-        if row.attempts > 1:
-            # An earlier attempt may have reached Stripe; the same key will tell.
-            return payment.stripe_payment_intent
-        _fail(unit, row, "failed", "disputed")
-        return None
+        # One that was sent before may have reached Stripe, however often it was requeued; the same key will tell.
+        if row.first_sent_at is None and balance_of(unit.session, payment).disputed:
+            _fail(unit, row, "failed", "disputed")
+            return None
+        # Committed before it is sent, and never taken back: only what is noted here can have been made.
+        row.first_sent_at = row.first_sent_at or now()
+        return payment.stripe_payment_intent
 
 
 def _send(api: StripeApi, refund: Refund, intent: str) -> ProviderRefund:

@@ -58,9 +58,18 @@ class Quiet:
         """Whether an idle app says this, too."""
         return _key(statement) in self._background
 
-    async def rest(self, *, patience: float = PATIENCE) -> bool:
-        """Wait until every loop has polled once and found nothing to do; False when patience ended first."""
-        self.unpark()
+    @property
+    def parked(self) -> bool:
+        """Whether the worker is held between two polls; it was at rest when that began."""
+        return self._parked is not None
+
+    async def rest(self, *, polls: bool = True, patience: float = PATIENCE) -> bool:
+        """Wait until every loop has polled once and found nothing to do; False when patience ended first.
+
+        Without ``polls`` the worker stays as it is, and only the web processes are waited for.
+        """
+        if polls:
+            self.unpark()
         clock = asyncio.get_running_loop().time
         start = busy = clock()
         polled: dict[tuple[str, str], float] = {}
@@ -78,7 +87,7 @@ class Quiet:
                 if self._working():
                     busy = now
                     polled.clear()
-                if now - busy >= SILENCE and self._has_polled(polled, busy, now):
+                if now - busy >= SILENCE and (not polls or self._has_polled(polled, busy, now)):
                     return True
                 await asyncio.sleep(SILENCE / 4)
         return False

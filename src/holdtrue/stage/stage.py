@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from holdtrue.stage.setting import Setting
 
 READY_CLONES = 2
+NEEDS_WORKER = 0.5
+"""Seconds without an answer after which a worker is let go on: the answer may wait for it."""
 MAIL_PATIENCE = 10.0
 """Seconds a mail that a step needs may take."""
 
@@ -194,9 +196,13 @@ class Stage:
         """Go back to the scene: a fresh clone behind the wire, doubles and knowledge as they were, everybody alive."""
         if self._pool is None:
             raise HoldtrueError("the scene is not set")
-        # Who is still starting, or at work behind an answer, must not lose the database under its feet.
-        await self.rest()
+        # Who is still starting, or at work behind an answer, must not lose the database under its feet. A parked
+        # worker is at no work, and what it was given goes with the clone.
         await self._note_ports()
+        if self.quiet.parked:
+            await self.quiet.rest(polls=False)
+        else:
+            await self.rest()
         await self.mail.restore(self.scene.mailbox)
         clone = await self._pool.take()
         await self._leave_clone()
@@ -363,12 +369,13 @@ class Stage:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        """While a request is answered the worker may be needed; afterwards its polls only cost time, until a rest."""
-        self._acting_on_processes()
+        """Send a request while the worker is parked: it works in a rest, unless the answer itself waits for it."""
+        self._acting()
+        waiting = asyncio.get_running_loop().call_later(NEEDS_WORKER, self.quiet.unpark)
         try:
             yield
         finally:
-            self.quiet.park()
+            waiting.cancel()
 
     async def _spoke(self, name: str) -> None:
         """Wait until a process says something to the database."""

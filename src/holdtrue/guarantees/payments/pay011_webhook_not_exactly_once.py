@@ -204,8 +204,10 @@ async def _kill(stage: Stage, crash: Crash, event: Event) -> Answer:
             await delivered
             stage.quiet.unpark()
         waits = {reached} if victim == WORKER else {reached, delivered}
-        await asyncio.wait(waits, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
-        reached.cancel()
+        try:
+            await asyncio.wait(waits, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            reached.cancel()
         if hold.is_reached:
             await stage.kill(victim)
     stage.crew.begin(victim)  # its supervisor starts it again while the provider redelivers to the other process

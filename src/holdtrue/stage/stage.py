@@ -51,11 +51,6 @@ class Seen:
     mailed: float | None = None
     """When the first mail left, on the clock of the statements; from then on what was done cannot be undone."""
 
-    @property
-    def changed(self) -> bool:
-        """Whether any row, mail or provider object came of it."""
-        return bool(self.rows) or bool(self.mails) or any(call.method == "POST" for call in self.calls)
-
 
 class Stage:
     """The app under test, surrounded."""

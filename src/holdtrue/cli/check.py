@@ -54,7 +54,6 @@ def run(request: Request) -> int:
     try:
         report = asyncio.run(_check(request))
     except asyncio.CancelledError:
-        # SIGTERM; on Ctrl-C, asyncio cancels in the same way and then raises this by itself.
         raise KeyboardInterrupt from None
     except BrokenPipeError:
         # Nobody reads any more. The interpreter's last flush must not fail for the same reason.
@@ -78,7 +77,7 @@ async def _check(request: Request) -> Report:
     with needs_extra("check"):
         from holdtrue.check.run import Options, check
 
-    _end_on_sigterm()
+    _end_on_signals()
     options = Options(
         directory=request.directory,
         only=request.only,
@@ -111,8 +110,12 @@ async def _told(events: AsyncIterator[Event], tell: Callable[[Event], None]) -> 
     return report
 
 
-def _end_on_sigterm() -> None:
-    """End as on Ctrl-C, so that the app's processes and the scratch database do not outlive the check."""
+def _end_on_signals() -> None:
+    """End in order on SIGTERM and Ctrl-C: the app's processes and the scratch database must not outlive the check.
+
+    SIGINT is named as well: a check that a script starts in the background inherits that it is ignored.
+    """
     task = asyncio.current_task()
     if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)

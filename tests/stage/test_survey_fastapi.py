@@ -248,8 +248,8 @@ async def test_an_app_that_cannot_be_read_says_why(tmp_path: Path, source: str, 
 
 async def test_an_app_that_hangs_on_import_shows_where(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text("import threading\n\ndef connect():\n    threading.Event().wait()\n\nconnect()\n")
-    with pytest.raises(SurveyError, match=r'(?s)no answer within 1 s.*main.py", line 4 in connect'):
-        await survey_fastapi("main:app", interpreter(tmp_path), patience=1)
+    with pytest.raises(SurveyError, match=r'(?s)no answer within 8 s.*main.py", line 4 in connect'):
+        await survey_fastapi("main:app", interpreter(tmp_path), patience=8)
 
 
 async def test_a_missing_interpreter_is_named(tmp_path: Path) -> None:

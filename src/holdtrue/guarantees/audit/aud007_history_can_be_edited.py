@@ -80,6 +80,7 @@ async def _play(stage: Stage, table: str, attempt: str) -> Harm | None:
             return None
         finally:
             await connection.rollback()
+    stage.player.evidence.add("attempt", role=role, attempt=f"{attempt} {table}", rows=rows, rolled_back=True)
     if not rows:
         return None
     return Harm(

@@ -54,6 +54,7 @@ async def _play(stage: Stage, moving: Mover, way: str) -> Harm | None:
     except DatabaseError:
         raise  # of the scratch server, such as a full disk: nothing the migration did
     except HoldtrueError as error:
+        stage.player.evidence.add("migration", way=way, error=str(error))
         return Harm(seen=f"The way down from {way} fails: {error}", where=f"revision {way}", clause=("migrations",))
     stage.player.evidence.add("migration", way=way, left=left)
     if not left:

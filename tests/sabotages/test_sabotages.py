@@ -42,7 +42,7 @@ def _marks(patch: Path) -> list[pytest.MarkDecorator]:
 def test_a_sabotage_is_found(patch: Path, app: str, code: str, tmp_path: Path) -> None:
     left_out = shutil.ignore_patterns(".holdtrue", "node_modules", "__pycache__")
     copy = shutil.copytree(EXAMPLES / app, tmp_path / app, ignore=left_out)
-    subprocess.run(["patch", "-p1", "--no-backup-if-mismatch", "-i", str(patch)], cwd=copy, check=True)
+    subprocess.run(["git", "apply", "-p1", str(patch)], cwd=copy, check=True)
     report = asyncio.run(report_of(copy, only=(code,)))
     (result,) = report.results
     if patch.stem in KNOWN_MISSES:

@@ -183,8 +183,12 @@ async def _crash(stage: Stage, crash: Crash, event: Event) -> str:
         try:
             delivery = stage.payments.webhooks.delivery(event)
             answers = [await deliver(stage, crash.webhook, delivery, note=f"{crash.how} `{crash.point.shape}`")]
+            if not arm.fired.is_set():
+                await stage.rest()  # some statements follow the answer, such as a session's last ROLLBACK
         finally:
             arm.disarm()
+        if not arm.fired.is_set():
+            raise _not_reached(crash)
     for _ in range(REDELIVERIES):
         if answers[-1].admitted:
             break
@@ -208,10 +212,16 @@ async def _kill(stage: Stage, crash: Crash, event: Event) -> Answer:
             await asyncio.wait(waits, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         finally:
             reached.cancel()
-        if hold.is_reached:
-            await stage.kill(victim)
+        if not hold.is_reached:
+            raise _not_reached(crash)
+        await stage.kill(victim)
     stage.crew.begin(victim)  # its supervisor starts it again while the provider redelivers to the other process
     return await delivered
+
+
+def _not_reached(crash: Crash) -> StepFailedError:
+    """A crash that did not happen proves nothing: it must not count as survived."""
+    return StepFailedError("the processing did not come by that point again, so no crash was tried", where=crash.name)
 
 
 def _survivor(crash: Crash) -> str:

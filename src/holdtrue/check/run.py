@@ -125,7 +125,7 @@ async def _prove_all(
     kept: RunDirectory,
     tell: Callable[[Event], None],
 ) -> list[Result]:
-    """Let each stage take the heaviest guarantee that is left, until none is."""
+    """Let each stage take the heaviest guarantee that is left, until none is; what needs no app is proved beside."""
     order = Order(
         directory=options.directory,
         evidence=kept.evidence,
@@ -134,10 +134,12 @@ async def _prove_all(
         locate=lambda clause: str(loaded.locate(clause)),
     )
     promised = [guarantee for guarantee in chosen if guarantee.subjects(loaded.document)]
-    waiting = sorted(promised, key=lambda guarantee: -guarantee.weight)
+    heaviest_first = sorted(promised, key=lambda guarantee: -guarantee.weight)
+    staged = [guarantee for guarantee in heaviest_first if guarantee.staged]
+    beside = [guarantee for guarantee in heaviest_first if not guarantee.staged]
     results: dict[str, Result] = {}
 
-    async def work(stage: Stage) -> None:
+    async def work(stage: Stage, waiting: list[Guarantee]) -> None:
         while waiting:
             guarantee = waiting.pop(0)
             tell(GuaranteeStarted(code=guarantee.code, title=guarantee.title, lane=stage.lane))
@@ -145,11 +147,12 @@ async def _prove_all(
             tell(GuaranteeDone(result=results[guarantee.code]))
 
     lanes = min(options.stages or min(MOST_STAGES, os.cpu_count() or 1), max(1, len(promised)))
-    async with setting.stages(lanes) as stages:
+    async with setting.stages(lanes) as stages, setting.backstage(lanes) as backstage:
         setting.notes.update(await compare(loaded, stages[0]))
         async with asyncio.TaskGroup() as group:
             for stage in stages:
-                group.create_task(stage.work(work))
+                group.create_task(work(stage, staged))
+            group.create_task(work(backstage, beside))
     for guarantee in chosen:
         if guarantee not in promised:
             results[guarantee.code] = await prove(guarantee, stages[0], order, tell)

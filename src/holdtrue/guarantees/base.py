@@ -66,6 +66,8 @@ class Guarantee:
     subjects: Callable[[Document], Sequence[str]]
     """What in the document makes the app promise this; empty means not promised."""
     rehearse: Rehearsal
+    staged: bool = True
+    """Whether its proof needs the running app; what does not is proved beside the stages."""
     weight: int = 1
     """How long the proof takes compared to others; the heavy ones start first."""
 

@@ -13,7 +13,7 @@ from holdtrue.contract.document import Command, Document
 from holdtrue.contract.errors import HoldtrueError
 from holdtrue.stage.process import AppProcess, start_on_port
 
-WORKER = "worker"
+WEB, WORKER = "web", "worker"
 WORKER_PATIENCE = 20.0
 """Seconds a worker may be silent after its start; one that only listens says nothing for long."""
 LAST_BREATH = 0.3
@@ -83,16 +83,23 @@ class Crew:
 
     def dead(self) -> list[Member]:
         """Processes that ended by themselves."""
-        done = [task.result() for task in self._members.values() if task.done() and task.exception() is None]
-        return [member for member in done if not member.process.alive]
+        return [member for member in self._started() if not member.process.alive]
+
+    def pids(self, kind: str) -> list[int]:
+        """The roots of the process trees that live, of the web or of the worker."""
+        members = [member for member in self._started() if (member.name == WORKER) == (kind == WORKER)]
+        return [pid for member in members if (pid := member.process.root_pid) is not None]
 
     async def notice(self, port: int) -> None:
         """Take notice if the process that did not answer on a port has ended: its connection ends before it does."""
-        members = [task.result() for task in self._members.values() if task.done() and task.exception() is None]
-        for member in members:
+        for member in self._started():
             if member.port == port:
                 with contextlib.suppress(TimeoutError):  # it lives, and only does not answer
                     await asyncio.wait_for(member.process.exited.wait(), LAST_BREATH)
+
+    def _started(self) -> list[Member]:
+        done = [task for task in self._members.values() if task.done() and not task.cancelled()]
+        return [task.result() for task in done if task.exception() is None]
 
     def ends(self) -> list[str]:
         """In words, which processes ended by themselves, and how often."""

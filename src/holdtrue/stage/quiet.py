@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Callable, Collection
 from itertools import pairwise
 
-from holdtrue.stage.crew import WORKER
+from holdtrue.stage.crew import WEB, WORKER
 from holdtrue.stage.mail import MailServer, Outcome
+from holdtrue.stage.stillness import Stillness
 from holdtrue.stage.wire import InFlight, Pause, Statement, Wire
 
-SILENCE = 0.06
-"""Seconds without work that mean rest: what is done behind an answer starts within milliseconds."""
-FOUND = 0.08
-"""Seconds without work after a poll that mean that it found nothing."""
+STEP, STILL = 0.004, 0.012
+"""Seconds between two looks at the app's threads, and seconds in which none of them ran that mean rest."""
+SILENCE = 0.1
+"""Seconds without work on the wire that mean rest where the app's threads never stand still, or cannot be seen."""
+ENOUGH = 2
+"""Polls in a row, without work in between, that mean that there is none: what polls again has found nothing."""
 LEARNING, LONG_LEARNING = 0.6, 3.0
 """Seconds of watching an idle app: one that says nothing, and one that polls slowly."""
 OFTEN = 8
@@ -27,13 +31,17 @@ PATIENCE = 20.0
 class Quiet:
     """Tells work from background polling, and parks the worker between the cases that need it."""
 
-    def __init__(self, wire: Wire, mail: MailServer) -> None:
+    def __init__(self, wire: Wire, mail: MailServer, pids: Callable[[str], Collection[int]]) -> None:
         self._wire = wire
         self._mail = mail
+        self._web = Stillness(lambda: pids(WEB))
+        self._worker = Stillness(lambda: pids(WORKER))
         self._background: set[tuple[str, str]] = set()
         self._polls: set[tuple[str, str]] = set()
         self._interval = 0.0
         self._parked: Pause | None = None
+        self._stale = False
+        """Whether the next poll may be one that was parked: it asks for what was due then, and does not count."""
 
     async def learn(self) -> None:
         """Watch an idle app: what it says now is background, and what it repeats is a poll for work."""
@@ -72,7 +80,7 @@ class Quiet:
             self.unpark()
         clock = asyncio.get_running_loop().time
         start = busy = clock()
-        polled: dict[tuple[str, str], float] = {}
+        polled: dict[tuple[str, str], list[float]] = defaultdict(list)
         with self._wire.record() as recording:
             seen = 0
             while (now := clock()) < start + patience:
@@ -83,13 +91,15 @@ class Quiet:
                         busy = max(busy, statement.at + statement.took)
                         polled.clear()
                     elif statement.at >= busy:
-                        polled.setdefault(_key(statement), statement.at + statement.took)
+                        polled[_key(statement)].append(statement.at + statement.took)
                 if self._working():
                     busy = now
                     polled.clear()
-                if now - busy >= SILENCE and (not polls or self._has_polled(polled, busy, now)):
+                web, worker = self._web.since(now, step=STEP), self._worker.since(now, step=STEP)
+                if _settled(busy, web, now) and (not polls or self._has_polled(polled, busy, worker, now)):
+                    self._stale &= not polls
                     return True
-                await asyncio.sleep(SILENCE / 4)
+                await asyncio.sleep(STEP)
         return False
 
     def park(self) -> None:
@@ -101,16 +111,19 @@ class Quiet:
         """Let the worker go on."""
         if self._parked is not None:
             self._parked.release()
-            self._parked = None
+            self._parked, self._stale = None, True
 
-    def _has_polled(self, polled: dict[tuple[str, str], float], since: float, now: float) -> bool:
+    def _has_polled(self, polled: dict[tuple[str, str], list[float]], since: float, still: float, now: float) -> bool:
         """Whether each loop has looked for work after the last work was done, and found none."""
         if not self._polls:
             return now - since >= self._interval
         if now - since >= max(LATE * self._interval, LONGEST):
             return True
-        # A poll that found something is followed by work, a moment later.
-        return self._polls <= polled.keys() and now - max(polled.values()) >= FOUND
+        times = [polled[key][self._stale :] for key in self._polls]
+        if not all(times):
+            return False
+        # A poll that found something is followed by work at once.
+        return min(map(len, times)) >= ENOUGH or _settled(max(each[0] for each in times), still, now)
 
     def _working(self) -> bool:
         return any(attempt.outcome is Outcome.OPEN and not attempt.ended for attempt in self._mail.attempts) or any(
@@ -118,6 +131,11 @@ class Quiet:
         )
 
 
+def _settled(busy: float, still: float, now: float) -> bool:
+    """Whether what ended at ``busy`` is followed by nothing, in an app that has not run since ``still``."""
+    return now - max(busy, still) >= STILL or now - busy >= SILENCE
+
+
 def _key(statement: Statement | InFlight) -> tuple[str, str]:
     """Web processes are alike: what one says when idle, the others say, too."""
-    return (WORKER if statement.process == WORKER else "web", statement.shape)
+    return (WORKER if statement.process == WORKER else WEB, statement.shape)

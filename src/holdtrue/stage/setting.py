@@ -232,6 +232,15 @@ class Setting:
         for refusal in await close(stages):
             raise refusal
 
+    @asynccontextmanager
+    async def backstage(self, lane: int) -> AsyncIterator[Stage]:
+        """A stage on which the app is not started, for what asks nothing of it."""
+        stage = Stage(self, lane)
+        try:
+            yield stage
+        finally:
+            await stage.close()
+
 
 async def close(stages: list[Stage]) -> list[BaseException]:
     """Close every stage, whatever becomes of the others; return what went wrong."""

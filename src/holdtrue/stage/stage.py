@@ -65,8 +65,8 @@ class Stage:
         self.wire = Wire(upstream=Upstream.of(setting.cluster), seed=setting.seed)
         self.payments = StripeDouble(authority=setting.authority, seed=str(setting.seed), clock=Clock(time.time))
         self.mail = MailServer()
-        self.quiet = Quiet(self.wire, self.mail)
         self.crew = Crew(setting.document, self._equip, self._spoke)
+        self.quiet = Quiet(self.wire, self.mail, self.crew.pids)
         self.client = Client()
         self.player = Player(
             cast=self.cast,
@@ -335,10 +335,6 @@ class Stage:
         )
 
     # -- inside -----------------------------------------------------------------------------------------------------
-
-    async def work(self, job: Callable[[Stage], Awaitable[None]]) -> None:
-        """Let a job use this stage."""
-        await job(self)
 
     def keep_traceback(self, name: str, error: BaseException) -> None:
         """Keep where a proof failed, beside the app's logs."""

@@ -77,5 +77,5 @@ GUARANTEE = Guarantee(
     do_not="Do not declare the revision irreversible to silence this, unless data would be lost by going down.",
     subjects=lambda document: ["migrations"] if document.migrations else [],
     rehearse=rehearse,
-    weight=3,
+    staged=False,
 )

@@ -70,6 +70,11 @@ class AppProcess:
         """Whether the app's main process was started and nothing said yet that it has ended."""
         return self.pid is not None and not self.exited.is_set()
 
+    @property
+    def root_pid(self) -> int | None:
+        """The supervisor's, which all of the app's descend from; it answers for the kernel when they connect."""
+        return self._supervisor.pid if self._supervisor is not None and self.alive else None
+
     async def start(self) -> None:
         """Starts the command; returns when it runs, which is before it is ready.
 

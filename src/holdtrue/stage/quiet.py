@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from itertools import pairwise
 
 from holdtrue.stage.crew import WEB, WORKER
@@ -28,6 +29,17 @@ PATIENCE = 20.0
 """Seconds after which an app that never rests is taken as it is."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Habits:
+    """What an idle app says on the wire."""
+
+    background: frozenset[tuple[str, str]] = frozenset()
+    polls: frozenset[tuple[str, str]] = frozenset()
+    """What it repeats: it looks for work."""
+    interval: float = 0.0
+    """Seconds; the longest between two polls of one kind."""
+
+
 class Quiet:
     """Tells work from background polling, and parks the worker between the cases that need it."""
 
@@ -36,9 +48,7 @@ class Quiet:
         self._mail = mail
         self._web = Stillness(lambda: pids(WEB))
         self._worker = Stillness(lambda: pids(WORKER))
-        self._background: set[tuple[str, str]] = set()
-        self._polls: set[tuple[str, str]] = set()
-        self._interval = 0.0
+        self.habits = Habits()
         self._parked: Pause | None = None
         self._stale = False
         """Whether the next poll may be one that was parked: it asks for what was due then, and does not count."""
@@ -56,15 +66,17 @@ class Quiet:
         said: dict[tuple[str, str], list[float]] = defaultdict(list)
         for statement in recording.statements:
             said[_key(statement)].append(statement.at)
-        self._background = set(said)
         gaps = {key: [later - earlier for earlier, later in pairwise(times)] for key, times in said.items()}
-        self._polls = {key for key, each in gaps.items() if each}
-        # Where everything was said just once, it may come again only after as long as we watched.
-        self._interval = max((max(each) for each in gaps.values() if each), default=LEARNING if said else 0.0)
+        self.habits = Habits(
+            background=frozenset(said),
+            polls=frozenset(key for key, each in gaps.items() if each),
+            # Where everything was said just once, it may come again only after as long as we watched.
+            interval=max((max(each) for each in gaps.values() if each), default=LEARNING if said else 0.0),
+        )
 
     def is_background(self, statement: Statement | InFlight) -> bool:
         """Whether an idle app says this, too."""
-        return _key(statement) in self._background
+        return _key(statement) in self.habits.background
 
     @property
     def parked(self) -> bool:
@@ -95,8 +107,7 @@ class Quiet:
                 if self._working():
                     busy = now
                     polled.clear()
-                web, worker = self._web.since(now, step=STEP), self._worker.since(now, step=STEP)
-                if _settled(busy, web, now) and (not polls or self._has_polled(polled, busy, worker, now)):
+                if self._is_settled(busy, now, self._web) and (not polls or self._has_polled(polled, busy, now)):
                     self._stale &= not polls
                     return True
                 await asyncio.sleep(STEP)
@@ -104,7 +115,7 @@ class Quiet:
 
     def park(self) -> None:
         """Hold the worker before its next poll: it is given no work, and its polls cost time."""
-        if self._parked is None and any(process == WORKER for process, _ in self._polls):
+        if self._parked is None and any(process == WORKER for process, _ in self.habits.polls):
             self._parked = self._wire.pause(WORKER, inside_transactions=False)
 
     def unpark(self) -> None:
@@ -113,27 +124,26 @@ class Quiet:
             self._parked.release()
             self._parked, self._stale = None, True
 
-    def _has_polled(self, polled: dict[tuple[str, str], list[float]], since: float, still: float, now: float) -> bool:
+    def _has_polled(self, polled: dict[tuple[str, str], list[float]], since: float, now: float) -> bool:
         """Whether each loop has looked for work after the last work was done, and found none."""
-        if not self._polls:
-            return now - since >= self._interval
-        if now - since >= max(LATE * self._interval, LONGEST):
+        if not self.habits.polls:
+            return now - since >= self.habits.interval
+        if now - since >= max(LATE * self.habits.interval, LONGEST):
             return True
-        times = [polled[key][self._stale :] for key in self._polls]
+        times = [polled[key][self._stale :] for key in self.habits.polls]
         if not all(times):
             return False
         # A poll that found something is followed by work at once.
-        return min(map(len, times)) >= ENOUGH or _settled(max(each[0] for each in times), still, now)
+        return min(map(len, times)) >= ENOUGH or self._is_settled(max(each[0] for each in times), now, self._worker)
+
+    def _is_settled(self, busy: float, now: float, processes: Stillness) -> bool:
+        """Whether what ended at ``busy`` was followed by nothing."""
+        return now - busy >= SILENCE or now - max(busy, processes.since(now, step=STEP)) >= STILL
 
     def _working(self) -> bool:
         return any(attempt.outcome is Outcome.OPEN and not attempt.ended for attempt in self._mail.attempts) or any(
             not self.is_background(statement) for statement in self._wire.in_flight() if not statement.held
         )
-
-
-def _settled(busy: float, still: float, now: float) -> bool:
-    """Whether what ended at ``busy`` is followed by nothing, in an app that has not run since ``still``."""
-    return now - max(busy, still) >= STILL or now - busy >= SILENCE
 
 
 def _key(statement: Statement | InFlight) -> tuple[str, str]:

@@ -24,6 +24,7 @@ from holdtrue.stage.process.copy import copy_app
 from holdtrue.stage.process.environment import AppEnvironment, prepare_environment
 from holdtrue.stage.process.safety import base_environment, refuse_live_keys_in_files, refuse_remote_addresses
 from holdtrue.stage.process.tools import base_interpreter
+from holdtrue.stage.quiet import Habits
 from holdtrue.stage.refusals import machine_refused, refuse_unsafe
 from holdtrue.stage.scene import Scene
 from holdtrue.stage.scratch import scratch_directory
@@ -58,6 +59,8 @@ class Setting:
     base: str = ""
     """The database as the migrations leave it, frozen."""
     scene: Scene | None = None
+    habits: asyncio.Future[Habits] = field(default_factory=asyncio.Future)
+    """What the first stage heard of the idle app; the others have the same app."""
     first_is_up: asyncio.Event = field(default_factory=asyncio.Event)
     scene_is_set: asyncio.Event = field(default_factory=asyncio.Event)
     captured: dict[str, Statement] = field(default_factory=dict)

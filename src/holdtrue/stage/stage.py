@@ -122,10 +122,13 @@ class Stage:
         self.setting.first_is_up.set()
         await self._note_ports()
         await self.wire.learn_writing_functions(self.setting.runtime)
-        await self.quiet.learn()
         if self.lane == 0:
+            await self.quiet.learn()
+            self.setting.habits.set_result(self.quiet.habits)
             await self._play_scene(start)
         else:
+            self.quiet.habits = await self.setting.habits
+            self.quiet.park()
             await self.setting.scene_is_set.wait()
         scene = self.setting.scene
         if scene is None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from holdtrue.contract.document import Command, Document
@@ -121,6 +121,13 @@ class Crew:
         for name in names or tuple(self._members):
             await self._forget(name)
 
+    async def promote(self, name: str) -> None:
+        """Call a running process the first one from now on; the one that was must be gone."""
+        member = await self.member(name)
+        self._members[FIRST] = asyncio.ensure_future(_as(member, FIRST))
+        del self._members[name]
+        await self._members[FIRST]
+
     async def restart(self) -> None:
         """Replace every process by a fresh one, so that nothing is left in anybody's memory."""
         names = list(self._members)
@@ -177,3 +184,7 @@ class Crew:
         )
         self.sealed &= web.sealed
         return Member(name=name, process=web, port=port)
+
+
+async def _as(member: Member, name: str) -> Member:
+    return replace(member, name=name)

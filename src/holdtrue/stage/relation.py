@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -58,14 +59,17 @@ class Relation:
     _noise: Noise = field(default_factory=Noise)
     _expected: dict[float, State] = field(default_factory=dict)
 
-    async def learn(self) -> list[str]:
+    async def learn(self, meanwhile: Scenario) -> list[str]:
         """Play the undisturbed scenario twice and learn which columns are noise; return what differs even so.
 
-        What differs between two undisturbed runs cannot be held against a disturbed one.
+        What differs between two undisturbed runs cannot be held against a disturbed one. ``meanwhile`` is played in
+        the time that must pass between the two.
         """
         first, state = await self._run()
+        ready = time.monotonic() + TICK
+        await meanwhile()
         # Twins within one second would agree on moments that every later run has otherwise.
-        await asyncio.sleep(TICK)
+        await asyncio.sleep(ready - time.monotonic())
         second, twin = await self._run()
         learned = learn(self.stage.scene.catalog, first, second)
         self._noise = learned.noise
@@ -100,7 +104,7 @@ class Relation:
 
     def _elsewhere(self) -> tuple[Any, Mails]:
         """The provider's ledger, and the mails of this run."""
-        fresh = self.stage.mail.mails[len(self.stage.scene.mailbox.mails) :]
+        fresh = self.stage.mail.mails[len(self.stage.scene.start.mailbox.mails) :]
         mails = ((recipient, mail.subject or "") for mail in fresh for recipient in mail.recipients)
         return self.stage.payments.ledger(), tuple(mails)
 

@@ -1,4 +1,7 @@
-"""The scene: everybody signed in, every resource made once in each tenant, frozen. Every case starts from it."""
+"""The scene: everybody signed in, every resource made once in each tenant, frozen. Every case starts from it.
+
+A rehearsal may go on from it a few steps and save where it then stands, so that its cases need not take them again.
+"""
 
 from __future__ import annotations
 
@@ -21,3 +24,10 @@ class Scene:
     knowledge: Knowledge
     payments: State
     mailbox: Mailbox
+    origin: Scene | None = None
+    """The saved state that this one lies on the way of; what has changed is told against that one."""
+
+    @property
+    def start(self) -> Scene:
+        """What changes are told against."""
+        return self.origin or self

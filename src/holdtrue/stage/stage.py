@@ -19,7 +19,7 @@ from holdtrue.stage import process
 from holdtrue.stage.cast import TENANTS, Cast
 from holdtrue.stage.client import Client
 from holdtrue.stage.crew import FIRST, WORKER, Build, Crew, Member
-from holdtrue.stage.database import ClonePool, Difference, Snapshot, age, catalog_of, difference, snapshot
+from holdtrue.stage.database import Catalog, ClonePool, Difference, Snapshot, age, catalog_of, difference, snapshot
 from holdtrue.stage.evidence import Evidence, Redactor
 from holdtrue.stage.mail import Mail, MailServer, MailTimeoutError
 from holdtrue.stage.payments import HOSTS, Call, Clock, StripeDouble
@@ -79,6 +79,7 @@ class Stage:
             silent=self.crew.notice,
         )
         self.database = ""
+        self._saved: Scene | None = None
         self.doubt: str | None = None
         """A route that answered 5xx: a refusal, or an app that is not well any more."""
         self._log: Recording | None = None
@@ -130,11 +131,8 @@ class Stage:
             self.quiet.habits = await self.setting.habits
             self.quiet.park()
             await self.setting.scene_is_set.wait()
-        scene = self.setting.scene
-        if scene is None:
-            raise HoldtrueError("the scene was not set")
         self._pool = await self._exit.enter_async_context(
-            ClonePool(self.setting.databases, scene.database, size=READY_CLONES)
+            ClonePool(self.setting.databases, self.scene.database, size=READY_CLONES)
         )
         await self.reset()
 
@@ -150,19 +148,24 @@ class Stage:
         async with await self.setting.cluster.admin(database) as connection:
             catalog = await catalog_of(connection)
             rows = await snapshot(connection, catalog)
-        elsewhere = await self.setting.databases.clone(self.setting.base)
-        await self.wire.swap(elsewhere)
-        self.database = elsewhere
+        self.setting.scene = await self._frozen(catalog, rows)
+        self.setting.scene_is_set.set()
+
+    async def _frozen(self, catalog: Catalog, rows: Snapshot, origin: Scene | None = None) -> Scene:
+        """Keep the database behind the wire as it is, and go on with another one."""
+        database, self.database = self.database, await self.setting.databases.clone(self.setting.base)
+        await self._leave_clone()
+        await self.wire.swap(self.database)
         await self.setting.databases.freeze(database)
-        self.setting.scene = Scene(
+        return Scene(
             database=database,
             catalog=catalog,
             rows=rows,
             knowledge=self.cast.knowledge.copy(),
             payments=self.payments.snapshot(),
             mailbox=self.mail.snapshot(),
+            origin=origin,
         )
-        self.setting.scene_is_set.set()
 
     async def close(self) -> None:
         """End the app and the instruments, and hand over what they saw."""
@@ -185,13 +188,27 @@ class Stage:
 
     @property
     def scene(self) -> Scene:
-        """Where every case starts."""
-        if self.setting.scene is None:
+        """Where the last reset went back to."""
+        scene = self._saved or self.setting.scene
+        if scene is None:
             raise HoldtrueError("the scene is not set")
-        return self.setting.scene
+        return scene
 
-    async def reset(self) -> None:
-        """Go back to the scene: a fresh clone behind the wire, doubles and knowledge as they were, everybody alive."""
+    async def save(self, origin: Scene | None = None) -> Scene:
+        """Come to rest, and keep what is now for later resets; the app goes on from here.
+
+        With an ``origin`` changes are told against that one, after a reset to this one, too.
+        """
+        await self.rest()
+        saved = await self._frozen(self.scene.catalog, await self.rows(), origin)
+        await self.reset(saved)
+        return saved
+
+    async def reset(self, to: Scene | None = None) -> None:
+        """Go back to the scene: a fresh clone behind the wire, doubles and knowledge as they were, everybody alive.
+
+        To the one that all stages share, or to one that was saved on this stage.
+        """
         if self._pool is None:
             raise HoldtrueError("the scene is not set")
         # Who is still starting, or at work behind an answer, must not lose the database under its feet. A parked
@@ -201,8 +218,9 @@ class Stage:
             await self.quiet.rest(polls=False)
         else:
             await self.rest()
+        self._saved = to
         await self.mail.restore(self.scene.mailbox)
-        clone = await self._pool.take()
+        clone = await (self.setting.databases.clone(to.database) if to is not None else self._pool.take())
         await self._leave_clone()
         self.quiet.unpark()
         await self.wire.swap(clone)
@@ -218,7 +236,7 @@ class Stage:
     async def fresh(self) -> None:
         """Go back to the scene, unless nothing was written since: a refused request usually writes nothing."""
         self._read_log()
-        if self._written or self.crew.dead():
+        if self._written or self._saved is not None or self.crew.dead():
             await self.reset()
 
     def distrust(self) -> None:
@@ -266,6 +284,13 @@ class Stage:
         self._acting_on_processes()
         await self.crew.kill(*names)
 
+    async def promote(self, name: str) -> None:
+        """Let a process take the first one's place, as behind a load balancer when that one is gone."""
+        await self.web(name)
+        await self.crew.promote(name)
+        self.wire.exchange_names(name, FIRST)
+        self._ports[FIRST] = self._ports.pop(name)
+
     async def revive(self, *names: str) -> None:
         """Start processes again, as a supervisor would after a crash."""
         self._acting_on_processes()
@@ -310,7 +335,7 @@ class Stage:
 
     async def difference(self) -> Difference:
         """What has changed since the scene."""
-        return difference(self.scene.rows, await self.rows(), self.scene.catalog)
+        return difference(self.scene.start.rows, await self.rows(), self.scene.catalog)
 
     @asynccontextmanager
     async def watch(self, *, rest: bool = True) -> AsyncIterator[Seen]:

@@ -41,6 +41,7 @@ from holdtrue.stage.crew import FIRST, SECOND, WORKER
 from holdtrue.stage.payments import Event
 from holdtrue.stage.play import HOME, deliver, deliver_well, purchase
 from holdtrue.stage.relation import Relation
+from holdtrue.stage.scene import Scene
 from holdtrue.stage.steps import StepFailedError
 from holdtrue.stage.wire import Point, Statement
 
@@ -59,6 +60,9 @@ class Crash:
     webhook: str
     journey: str
     index: int
+    event: Event
+    before: Scene
+    """Bought, and the events before this one delivered."""
     point: Point
     statement: Statement
     how: str
@@ -76,10 +80,13 @@ class Crash:
 async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
     """Crash at every statement of every event's processing, redeliver, and compare with an undisturbed delivery."""
     for webhook, journey in journeys(stage.document):
-        relation = Relation(stage, partial(_undisturbed, stage, webhook, journey))
+        crashes: list[Crash] = []
         try:
-            differences = await relation.learn()
-            crashes = await _crashes(stage, webhook, journey)
+            await stage.reset()
+            events = await purchase(stage, webhook, journey, HOME, {})
+            bought = await stage.save()
+            relation = Relation(stage, partial(_undisturbed, stage, bought, webhook, events))
+            differences = await relation.learn(partial(_find, crashes, stage, bought, webhook, journey, events))
         except StepFailedError as error:
             yield Untried(subject=f"{webhook}.{journey}", reason=str(error))
             continue
@@ -89,50 +96,59 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
             continue
         if not crashes:
             yield Untried(subject=f"{webhook}.{journey}", reason="the events caused no statement to crash at")
-        if any(crash.how.startswith("kill") for crash in crashes):
-            stage.crew.begin(SECOND)
         for crash in crashes:
             yield Case(
                 name=crash.name,
-                play=partial(_play, stage, crash, relation),
+                play=partial(_play, stage, crash, events[crash.index + 1 :], relation),
                 cause=f"{webhook}.{journey}",
             )
 
 
-async def _undisturbed(stage: Stage, webhook: str, journey: str) -> None:
-    await stage.reset()
-    for event in await purchase(stage, webhook, journey, HOME, {}):
+async def _undisturbed(stage: Stage, bought: Scene, webhook: str, events: list[Event]) -> None:
+    await stage.reset(bought)
+    for event in events:
         await deliver_well(stage, webhook, event)
 
 
-async def _crashes(stage: Stage, webhook: str, journey: str) -> list[Crash]:
-    """Every point of every event: the connection is cut at each; the process is killed once in each transaction.
+async def _find(
+    crashes: list[Crash], stage: Stage, bought: Scene, webhook: str, journey: str, events: list[Event]
+) -> None:
+    """Add every point of every event: the connection is cut at each; the process is killed once in each transaction.
 
     What is not committed dies with its connection: a kill shows no more than a cut, but that no code runs behind it.
     Before COMMIT is where most is at stake.
     """
-    await stage.reset()
-    crashes = []
-    for index, event in enumerate(await purchase(stage, webhook, journey, HOME, {})):
-        await stage.rest()
+    await stage.reset(bought)
+    before = bought
+    for index, event in enumerate(events):
+        if index:
+            before = await stage.save(bought)
         async with stage.watch() as seen:
             await deliver_well(stage, webhook, event)
         if not seen.rows:
             continue
         for point, statement in points(seen.statements):
-            at_work = point.process == WORKER
-            if at_work and seen.mailed is not None and statement.at > seen.mailed:
-                continue  # whether a mail that was accepted is told to have been sent is another promise
-            hows = [] if at_work else ["cut before"]
-            if statement.kind == "commit" and not at_work:
-                hows.append("cut after")
-            if statement.kind == "commit":
-                hows.append("kill before")
             crashes += [
-                Crash(webhook=webhook, journey=journey, index=index, point=point, statement=statement, how=how)
-                for how in hows
+                Crash(
+                    webhook=webhook,
+                    journey=journey,
+                    index=index,
+                    event=event,
+                    before=before,
+                    point=point,
+                    statement=statement,
+                    how=how,
+                )
+                for how in _ways(point, statement, seen.mailed)
             ]
-    return crashes
+
+
+def _ways(point: Point, statement: Statement, mailed: float | None) -> list[str]:
+    if point.process == WORKER:
+        if mailed is not None and statement.at > mailed:
+            return []  # whether a mail that was accepted is told to have been sent is another promise
+        return ["kill before"] if statement.kind == "commit" else []
+    return ["cut before", "cut after", "kill before"] if statement.kind == "commit" else ["cut before"]
 
 
 def points(statements: list[Statement]) -> list[tuple[Point, Statement]]:
@@ -148,15 +164,13 @@ def points(statements: list[Statement]) -> list[tuple[Point, Statement]]:
     return found
 
 
-async def _play(stage: Stage, crash: Crash, relation: Relation) -> Harm | None:
-    await stage.reset()
-    events = await purchase(stage, crash.webhook, crash.journey, HOME, {})
-    for event in events[: crash.index]:
+async def _play(stage: Stage, crash: Crash, later: list[Event], relation: Relation) -> Harm | None:
+    if _kills_first(crash):
+        await stage.web(SECOND)
+    await stage.reset(crash.before)
+    answered = await _crash(stage, crash)
+    for event in later:
         await deliver_well(stage, crash.webhook, event)
-    await stage.rest()
-    answered = await _crash(stage, crash, events[crash.index])
-    for event in events[crash.index + 1 :]:
-        await deliver_well(stage, crash.webhook, event, process=_survivor(crash))
     await stage.rest()
     differences = (await relation.expected()).differences(await relation.state())
     if differences:
@@ -167,15 +181,16 @@ async def _play(stage: Stage, crash: Crash, relation: Relation) -> Harm | None:
     if not differences:
         return None
     return Harm(
-        seen=f"{crash.how} {crash.point.process}'s `{crash.statement.sql[:160]}` while {events[crash.index].type} "
+        seen=f"{crash.how} {crash.point.process}'s `{crash.statement.sql[:160]}` while {crash.event.type} "
         f"was processed: {answered}. The outcome differs from one undisturbed delivery: {'; '.join(differences[:4])}.",
         where=stage.document.webhooks[crash.webhook].route,
         clause=("webhooks", crash.webhook, "journeys", crash.journey),
     )
 
 
-async def _crash(stage: Stage, crash: Crash, event: Event) -> str:
+async def _crash(stage: Stage, crash: Crash) -> str:
     """Deliver, crash, and redeliver as long as the provider sees no 2xx; say how it went."""
+    event = crash.event
     if crash.how == "kill before":
         answers = [await _kill(stage, crash, event)]
     else:
@@ -193,7 +208,7 @@ async def _crash(stage: Stage, crash: Crash, event: Event) -> str:
         if answers[-1].admitted:
             break
         delivery = stage.payments.webhooks.delivery(event)
-        answers.append(await deliver(stage, crash.webhook, delivery, process=_survivor(crash), note="redelivered"))
+        answers.append(await deliver(stage, crash.webhook, delivery, note="redelivered"))
     return "answered " + ", then ".join(answer.describe() for answer in answers)
 
 
@@ -215,7 +230,10 @@ async def _kill(stage: Stage, crash: Crash, event: Event) -> Answer:
         if not hold.is_reached:
             raise _not_reached(crash)
         await stage.kill(victim)
-    stage.crew.begin(victim)  # its supervisor starts it again while the provider redelivers to the other process
+    if _kills_first(crash):
+        await stage.promote(SECOND)  # the provider redelivers to the process that is left
+    else:
+        stage.crew.begin(victim)  # its supervisor starts it again
     return await delivered
 
 
@@ -224,9 +242,8 @@ def _not_reached(crash: Crash) -> StepFailedError:
     return StepFailedError("the processing did not come by that point again, so no crash was tried", where=crash.name)
 
 
-def _survivor(crash: Crash) -> str:
-    """The process that goes on: the provider's redelivery reaches another one than the one that died."""
-    return SECOND if crash.how == "kill before" and crash.point.process == FIRST else FIRST
+def _kills_first(crash: Crash) -> bool:
+    return crash.how == "kill before" and crash.point.process == FIRST
 
 
 GUARANTEE = Guarantee(

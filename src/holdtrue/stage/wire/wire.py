@@ -123,6 +123,12 @@ class Wire:
         self._listeners[name] = listener = Listener(target, server)
         return listener
 
+    def exchange_names(self, one: str, other: str) -> None:
+        """Call each of two listeners by the other's name; what was recorded keeps the name of its time."""
+        first, second = self._listeners[one], self._listeners[other]
+        first.target.name, second.target.name = other, one
+        self._listeners[one], self._listeners[other] = second, first
+
     # -- swapping -------------------------------------------------------------------------------------------------
 
     async def swap(self, database: str, *, patience: float = 5.0) -> None:

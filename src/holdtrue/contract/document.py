@@ -160,19 +160,9 @@ class Resource(Model):
     """``as`` need not be repeated in the requests. Put ``{canary}`` into a free text field: leaks are known by it."""
 
 
-class Route(Model):
-    """What a route needs, and how a rehearsal calls it with success."""
+class Call(Model):
+    """How a rehearsal calls a route with success, where that takes more than the path."""
 
-    permission: str | None = None
-    """The permission it needs; ``signed_in`` when being signed in suffices."""
-    public: str | None = None
-    """The reason why anybody may call it."""
-    signature: str | None = None
-    """The webhook that guards it by a signature."""
-    out_of_scope: str | None = None
-    """The reason why no rehearsal calls it; it is counted in the verdict."""
-    scope: Literal["tenant", "account"] = "tenant"
-    """``account``: concerns the person, not the tenant; still answers somebody who left the tenant."""
     as_: Annotated[str | None, Field(alias="as")] = None
     """The principal of the positive twin; the first that holds the permission when absent."""
     before: list[Step] = []
@@ -186,6 +176,21 @@ class Route(Model):
     json_: Annotated[JsonValue, Field(alias="json")] = None
     form: dict[str, str] | None = None
     expect: int | list[int] | None = None
+
+
+class Route(Call):
+    """What a route needs, and how a rehearsal calls it with success."""
+
+    permission: str | None = None
+    """The permission it needs; ``signed_in`` when being signed in suffices."""
+    public: str | None = None
+    """The reason why anybody may call it."""
+    signature: str | None = None
+    """The webhook that guards it by a signature."""
+    out_of_scope: str | None = None
+    """The reason why no rehearsal calls it; it is counted in the verdict."""
+    scope: Literal["tenant", "account"] = "tenant"
+    """``account``: concerns the person, not the tenant; still answers somebody who left the tenant."""
 
     @model_validator(mode="after")
     def _one_guard(self) -> Route:
@@ -268,6 +273,23 @@ class Audit(Model):
     """Tables whose every change leaves an event; all tenant tables but the audit tables when empty."""
     except_: Annotated[dict[str, str], Field(alias="except")] = {}
     """Table → the reason why its changes leave no event (sessions, outbox, counters)."""
+
+
+class Rehearsal(Model):
+    """A module's share of the contract document that only a rehearsal needs: who acts, and how things come to be."""
+
+    principals: dict[Name, Principal] = {}
+    resources: dict[Name, Resource] = {}
+    refresh: Refresh | None = None
+    tenant: str | None = None
+    """The captured variable that names a tenant in rows."""
+    tenant_headers: dict[str, str] = {}
+    """What every request inside a tenant carries."""
+    removals: dict[Name, Removal] = {}
+    webhooks: dict[Name, Webhook] = {}
+    mail: dict[Name, Mail] = {}
+    audit_tables: list[str] = []
+    env: dict[str, str] = {}
 
 
 class Waiver(Model):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from itertools import pairwise
 
 from holdtrue.stage.crew import WEB, WORKER
+from holdtrue.stage.habits import Habits, Key, key_of, learned
 from holdtrue.stage.mail import MailServer, Outcome
 from holdtrue.stage.stillness import Stillness
 from holdtrue.stage.wire import InFlight, Pause, Statement, Wire
@@ -29,17 +28,6 @@ PATIENCE = 20.0
 """Seconds after which an app that never rests is taken as it is."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Habits:
-    """What an idle app says on the wire."""
-
-    background: frozenset[tuple[str, str]] = frozenset()
-    polls: frozenset[tuple[str, str]] = frozenset()
-    """What it repeats: it looks for work."""
-    interval: float = 0.0
-    """Seconds; the longest between two polls of one kind."""
-
-
 class Quiet:
     """Tells work from background polling, and parks the worker between the cases that need it."""
 
@@ -50,8 +38,8 @@ class Quiet:
         self._worker = Stillness(lambda: pids(WORKER))
         self.habits = Habits()
         self._parked: Pause | None = None
-        self._stale = False
-        """Whether the next poll may be one that was parked: it asks for what was due then, and does not count."""
+        self._stale: set[int] = set()
+        """Connections whose next poll was parked: it asks for what was due then, and does not count."""
 
     async def learn(self) -> None:
         """Watch an idle app: what it says now is background, and what it repeats is a poll for work."""
@@ -59,24 +47,15 @@ class Quiet:
         start = clock()
         with self._wire.record() as recording:
             while (watched := clock() - start) < LONG_LEARNING:
-                heard = Counter(_key(statement) for statement in recording.statements)
+                heard = Counter(key_of(statement) for statement in recording.statements)
                 if watched >= LEARNING and (not heard or max(heard.values()) >= OFTEN):
                     break
                 await asyncio.sleep(LEARNING / 12)
-        said: dict[tuple[str, str], list[float]] = defaultdict(list)
-        for statement in recording.statements:
-            said[_key(statement)].append(statement.at)
-        gaps = {key: [later - earlier for earlier, later in pairwise(times)] for key, times in said.items()}
-        self.habits = Habits(
-            background=frozenset(said),
-            polls=frozenset(key for key, each in gaps.items() if each),
-            # Where everything was said just once, it may come again only after as long as we watched.
-            interval=max((max(each) for each in gaps.values() if each), default=LEARNING if said else 0.0),
-        )
+        self.habits = learned(recording.statements, LEARNING)
 
     def is_background(self, statement: Statement | InFlight) -> bool:
         """Whether an idle app says this, too."""
-        return _key(statement) in self.habits.background
+        return self.habits.are_heard_in(statement)
 
     @property
     def parked(self) -> bool:
@@ -92,7 +71,8 @@ class Quiet:
             self.unpark()
         clock = asyncio.get_running_loop().time
         start = busy = clock()
-        polled: dict[tuple[str, str], list[float]] = defaultdict(list)
+        polled: dict[Key, list[float]] = defaultdict(list)
+        late: set[tuple[int, str]] = set()
         with self._wire.record() as recording:
             seen = 0
             while (now := clock()) < start + patience:
@@ -102,13 +82,19 @@ class Quiet:
                     if not self.is_background(statement):
                         busy = max(busy, statement.at + statement.took)
                         polled.clear()
+                    elif (
+                        statement.connection in self._stale
+                        and (again := (statement.connection, statement.shape)) not in late
+                    ):
+                        late.add(again)
                     elif statement.at >= busy:
-                        polled[_key(statement)].append(statement.at + statement.took)
+                        polled[key_of(statement)].append(statement.at + statement.took)
                 if self._working():
                     busy = now
                     polled.clear()
                 if self._is_settled(busy, now, self._web) and (not polls or self._has_polled(polled, busy, now)):
-                    self._stale &= not polls
+                    if polls:
+                        self._stale.clear()
                     return True
                 await asyncio.sleep(STEP)
         return False
@@ -121,31 +107,29 @@ class Quiet:
     def unpark(self) -> None:
         """Let the worker go on."""
         if self._parked is not None:
+            self._stale |= {held.connection for held in self._parked.held}
             self._parked.release()
-            self._parked, self._stale = None, True
+            self._parked = None
 
-    def _has_polled(self, polled: dict[tuple[str, str], list[float]], since: float, now: float) -> bool:
+    def _has_polled(self, polled: dict[Key, list[float]], since: float, now: float) -> bool:
         """Whether each loop has looked for work after the last work was done, and found none."""
         if not self.habits.polls:
             return now - since >= self.habits.interval
         if now - since >= max(LATE * self.habits.interval, LONGEST):
             return True
-        times = [polled[key][self._stale :] for key in self.habits.polls]
-        if not all(times):
+        times = {key: polled[key] for key in self.habits.polls}
+        if not all(times.values()):
             return False
-        # A poll that found something is followed by work at once.
-        return min(map(len, times)) >= ENOUGH or self._is_settled(max(each[0] for each in times), now, self._worker)
+        # Where no answer tells, a poll that found something is followed by work at once.
+        if any(len(each) < ENOUGH and not self.habits.tells(key) for key, each in times.items()):
+            return self._is_settled(max(each[0] for each in times.values()), now, self._worker)
+        return self._is_settled(since, now, self._worker, still=STEP)
 
-    def _is_settled(self, busy: float, now: float, processes: Stillness) -> bool:
+    def _is_settled(self, busy: float, now: float, processes: Stillness, still: float = STILL) -> bool:
         """Whether what ended at ``busy`` was followed by nothing."""
-        return now - busy >= SILENCE or now - max(busy, processes.since(now, step=STEP)) >= STILL
+        return now - busy >= SILENCE or now - max(busy, processes.since(now, step=STEP)) >= still
 
     def _working(self) -> bool:
         return any(attempt.outcome is Outcome.OPEN and not attempt.ended for attempt in self._mail.attempts) or any(
             not self.is_background(statement) for statement in self._wire.in_flight() if not statement.held
         )
-
-
-def _key(statement: Statement | InFlight) -> tuple[str, str]:
-    """Web processes are alike: what one says when idle, the others say, too."""
-    return (WORKER if statement.process == WORKER else WEB, statement.shape)

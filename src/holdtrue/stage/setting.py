@@ -16,6 +16,7 @@ from holdtrue.stage import process
 from holdtrue.stage.database import Cluster, Databases
 from holdtrue.stage.evidence import Redactor, keep_logs
 from holdtrue.stage.extensions import cluster_with
+from holdtrue.stage.habits import Habits
 from holdtrue.stage.http.authority import Authority
 from holdtrue.stage.mail import MailServer
 from holdtrue.stage.payments import StripeDouble
@@ -24,7 +25,6 @@ from holdtrue.stage.process.copy import copy_app
 from holdtrue.stage.process.environment import AppEnvironment, prepare_environment
 from holdtrue.stage.process.safety import base_environment, refuse_live_keys_in_files, refuse_remote_addresses
 from holdtrue.stage.process.tools import base_interpreter
-from holdtrue.stage.quiet import Habits
 from holdtrue.stage.refusals import machine_refused, refuse_unsafe
 from holdtrue.stage.scene import Scene
 from holdtrue.stage.scratch import scratch_directory

@@ -126,6 +126,7 @@ class Stage:
         if self.lane == 0:
             await self.quiet.learn()
             self.setting.habits.set_result(self.quiet.habits)
+            self.quiet.park()
             await self._play_scene(start)
         else:
             self.quiet.habits = await self.setting.habits

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from holdtrue.contract.document import Document
-from holdtrue.stage import Seen, Stage
+from holdtrue.stage import Stage
 from holdtrue.stage.client import Answer
 from holdtrue.stage.database import Difference
+from holdtrue.stage.scene import Twin
 from holdtrue.stage.tables import listed, qualified_all
 
 
-@dataclass(frozen=True, kw_only=True)
-class Twin:
-    """What happens when a request is made as it is meant to be."""
-
-    answer: Answer
-    tables: frozenset[str]
-    """Tables whose rows it changes, without the audit trail (a denial may be recorded, too)."""
-
-
 def business_tables(difference: Difference | None, document: Document) -> frozenset[str]:
-    """The tables a difference touches, without the audit trail."""
+    """The tables a difference touches, without the audit trail: a denial may be recorded, too."""
     audit = qualified_all(document.audit.tables if document.audit else ())
     return frozenset(difference.tables if difference else ()) - audit
-
-
-def twin_of(answer: Answer, seen: Seen, document: Document) -> Twin:
-    """Remember what the positive twin did."""
-    return Twin(answer=answer, tables=business_tables(seen.rows, document))
 
 
 def done(stage: Stage, answer: Answer, rows: Difference | None, twin: Twin, tenant: str) -> str | None:
@@ -37,7 +22,7 @@ def done(stage: Stage, answer: Answer, rows: Difference | None, twin: Twin, tena
     A 2xx alone is no harm: a page may answer 200 with a login form. Harm is a change of what the twin changes, the
     twin's own answer, or the tenant's data in the answer.
     """
-    changed = business_tables(rows, stage.document) & twin.tables
+    changed = business_tables(rows, stage.document) & business_tables(twin.rows, stage.document)
     if changed:
         return f"it was answered {answer.describe()} and changed {listed(changed)}"
     if answer.admitted and stage.cast.canary(tenant) in answer.text:

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-from holdtrue.contract.document import Request, Route
+from holdtrue.contract.document import Request
 from holdtrue.contract.errors import UsageError
 from holdtrue.stage.cast import Who
 from holdtrue.stage.client import Answer
 from holdtrue.stage.crew import FIRST
 from holdtrue.stage.payments import Delivery, Event
-from holdtrue.stage.stage import Seen, Stage
+from holdtrue.stage.scene import Call, Twin
+from holdtrue.stage.stage import Stage
 from holdtrue.stage.steps import Rendered, StepFailedError, meets
 
 HOME, FOREIGN = "a", "b"
 """Rehearsals happen in the first tenant; the second one is where attackers come from."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """A route made ready to be called: what had to happen before has happened."""
-
-    key: str
-    route: Route
-    tenant: str
-    principal: Who | None
-    """The sender of the positive twin; nobody for a public route."""
-    variables: Mapping[str, object]
 
 
 def principal_of(stage: Stage, key: str, tenant: str = HOME) -> Who | None:
@@ -68,6 +54,21 @@ async def make_ready(stage: Stage, key: str, tenant: str = HOME) -> Call:
     return Call(key=key, route=route, tenant=tenant, principal=principal, variables=variables)
 
 
+async def ready_for(stage: Stage, key: str) -> Call:
+    """Go to the scene and make a route ready; or stay, where just that was done and nothing was written since.
+
+    Raises:
+        StepFailedError: a step was refused.
+    """
+    standing = stage.standing
+    if standing is not None and standing.key == key:
+        return standing
+    await stage.fresh()
+    ready = await make_ready(stage, key)
+    stage.stand(ready)
+    return ready
+
+
 async def call(stage: Stage, ready: Call, *, sender: Who | None, at: str | None = None) -> Answer:
     """Call a route with its own tenant's ids, as any sender, addressed to the tenant ``at`` with that one's canary.
 
@@ -105,7 +106,7 @@ async def still_well(stage: Stage, key: str) -> None:
         StepFailedError: whoever may call the route is not answered either.
     """
     await stage.reset()
-    await twin(stage, key)
+    await call_well(stage, await make_ready(stage, key))
 
 
 def request_of(stage: Stage, ready: Call, *, sender: Who | None, at: str) -> Rendered:
@@ -120,24 +121,38 @@ def request_of(stage: Stage, ready: Call, *, sender: Who | None, at: str) -> Ren
     return stage.player.render(request, sender=sender, tenant=at, view=view)
 
 
-async def twin(stage: Stage, key: str, tenant: str = HOME) -> tuple[Answer, Seen]:
+async def twin(stage: Stage, key: str) -> Twin:
     """Call a route as it is meant to be called, and see what comes of it: the positive twin of every refusal.
+
+    Once in a check is enough, as each one starts from the same scene.
 
     Raises:
         StepFailedError: it does not succeed, so that a refusal of somebody else would prove nothing.
     """
-    ready = await make_ready(stage, key, tenant)
+    known = stage.setting.twins.get(key)
+    if known is not None:
+        return known
+    return await call_well(stage, await ready_for(stage, key))
+
+
+async def call_well(stage: Stage, ready: Call) -> Twin:
+    """Call a route as it is meant to be called, now.
+
+    Raises:
+        StepFailedError: it does not succeed.
+    """
     async with stage.watch(rest=False) as seen:
         answer = await call(stage, ready, sender=sender_of(stage, ready))
     if not meets(ready.route.expect, answer):
         raise StepFailedError(
             f"called as it is meant to be, it was answered {answer.describe()}: "
             f"{stage.redactor.text(answer.text[:200])}",
-            where=key,
+            where=ready.key,
             do="Give the route a body, parameters, `before` steps or `as` with which it succeeds.",
         )
-    stage.setting.reached.add(key)
-    return answer, seen
+    stage.setting.reached.add(ready.key)
+    known = stage.setting.twins[ready.key] = Twin(answer=answer, rows=seen.rows)
+    return known
 
 
 async def try_route(stage: Stage, key: str, port: int) -> Answer | None:

@@ -5,10 +5,13 @@ A rehearsal may go on from it a few steps and save where it then stands, so that
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from holdtrue.stage.cast import Knowledge
-from holdtrue.stage.database import Catalog, Snapshot
+from holdtrue.contract.document import Route
+from holdtrue.stage.cast import Knowledge, Who
+from holdtrue.stage.client import Answer
+from holdtrue.stage.database import Catalog, Difference, Snapshot
 from holdtrue.stage.mail import Mailbox
 from holdtrue.stage.payments import State
 
@@ -31,3 +34,23 @@ class Scene:
     def start(self) -> Scene:
         """What changes are told against."""
         return self.origin or self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Twin:
+    """How a route that was called as it is meant to be was answered, and what that changed."""
+
+    answer: Answer
+    rows: Difference | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A route made ready to be called: what had to happen before has happened."""
+
+    key: str
+    route: Route
+    tenant: str
+    principal: Who | None
+    """The sender of the positive twin; nobody for a public route."""
+    variables: Mapping[str, object]

@@ -26,7 +26,7 @@ from holdtrue.stage.process.environment import AppEnvironment, prepare_environme
 from holdtrue.stage.process.safety import base_environment, refuse_live_keys_in_files, refuse_remote_addresses
 from holdtrue.stage.process.tools import base_interpreter
 from holdtrue.stage.refusals import machine_refused, refuse_unsafe
-from holdtrue.stage.scene import Scene
+from holdtrue.stage.scene import Scene, Twin
 from holdtrue.stage.scratch import scratch_directory
 from holdtrue.stage.stage import Stage
 from holdtrue.stage.wire import Statement, Upstream, Wire
@@ -66,6 +66,8 @@ class Setting:
     captured: dict[str, Statement] = field(default_factory=dict)
     """Shape → a statement the app sent, over all stages: what its code needs of the schema."""
     reached: set[str] = field(default_factory=set)
+    twins: dict[str, Twin] = field(default_factory=dict)
+    """Route → what came of calling it as it is meant to be, over all stages."""
     notes: set[str] = field(default_factory=set)
     noise: set[str] = field(default_factory=set)
     unmodelled: set[str] = field(default_factory=set)

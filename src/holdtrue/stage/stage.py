@@ -15,18 +15,18 @@ from psycopg import AsyncConnection
 
 from holdtrue.contract.document import Command, Document
 from holdtrue.contract.errors import HoldtrueError
-from holdtrue.stage import process
+from holdtrue.stage import payments, process
 from holdtrue.stage.cast import TENANTS, Cast
 from holdtrue.stage.client import Client
 from holdtrue.stage.crew import FIRST, WORKER, Build, Crew, Member
 from holdtrue.stage.database import Catalog, ClonePool, Difference, Snapshot, age, catalog_of, difference, snapshot
 from holdtrue.stage.evidence import Evidence, Redactor
 from holdtrue.stage.mail import Mail, MailServer, MailTimeoutError
-from holdtrue.stage.payments import HOSTS, Call, Clock, StripeDouble
+from holdtrue.stage.payments import HOSTS, Clock, StripeDouble
 from holdtrue.stage.placeholders import Instruments
 from holdtrue.stage.process import AppProcess, Redirect
 from holdtrue.stage.quiet import Quiet
-from holdtrue.stage.scene import Scene
+from holdtrue.stage.scene import Call, Scene
 from holdtrue.stage.steps import Player, StepFailedError
 from holdtrue.stage.wire import Listener, Recording, Statement, Upstream, Wire
 
@@ -45,7 +45,7 @@ class Seen:
     """What happened during a ``Stage.watch``; the lists grow while it lasts, the difference is there afterwards."""
 
     statements: list[Statement] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
+    calls: list[payments.Call] = field(default_factory=list)
     mails: list[Mail] = field(default_factory=list)
     rows: Difference | None = None
     mailed: float | None = None
@@ -84,6 +84,7 @@ class Stage:
         """A route that answered 5xx: a refusal, or an app that is not well any more."""
         self._log: Recording | None = None
         self._written = True
+        self._standing: Call | None = None
         self._restless = True
         self._admin: AsyncConnection | None = None
         self._rows: Snapshot | None = None
@@ -231,8 +232,7 @@ class Stage:
         self.payments.restore(self.scene.payments)
         self.cast.knowledge = self.scene.knowledge.copy()
         self._read_log()
-        self._written = False
-        self._rows = self.scene.rows
+        self._written, self._rows, self._standing = False, self.scene.rows, None
 
     async def fresh(self) -> None:
         """Go back to the scene, unless nothing was written since: a refused request usually writes nothing."""
@@ -240,9 +240,20 @@ class Stage:
         if self._written or self._saved is not None or self.crew.dead():
             await self.reset()
 
+    @property
+    def standing(self) -> Call | None:
+        """What the stage was made ready for, if nothing was written since."""
+        self._read_log()
+        return None if self.crew.dead() else self._standing
+
+    def stand(self, ready: Call) -> None:
+        """Take note of what the stage was just made ready for."""
+        self._read_log()
+        self._standing = ready
+
     def distrust(self) -> None:
         """Take nothing for granted after something went wrong: the next case starts from the scene."""
-        self._written, self._rows = True, None
+        self._written, self._rows, self._standing = True, None, None
         self._acting()
 
     def _read_log(self) -> None:
@@ -253,8 +264,7 @@ class Stage:
         for statement in statements:
             self.setting.captured.setdefault(statement.shape, statement)
         if any(statement.writes and not self.quiet.is_background(statement) for statement in statements):
-            self._written = True
-            self._rows = None
+            self._written, self._rows, self._standing = True, None, None
 
     async def restart(self) -> None:
         """Replace every process of the app, so that nothing in anybody's memory is left of earlier cases."""
@@ -313,7 +323,7 @@ class Stage:
         """Let time pass in the database: shift its timestamps into the past, so that back-offs and leases are over."""
         await age(await self._clone(), seconds, catalog=self.scene.catalog)
         self._acting()
-        self._written, self._rows = True, None
+        self._written, self._rows, self._standing = True, None, None
         self.player.evidence.add("age", seconds=seconds)
 
     async def rows(self) -> Snapshot:

@@ -34,9 +34,9 @@ from holdtrue.contract.document import Audit, Document
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
 from holdtrue.guarantees.payments.journeys import journeys
-from holdtrue.stage import Seen, Stage
-from holdtrue.stage.play import HOME, call, deliver_well, make_ready, purchase, sender_of, twin
-from holdtrue.stage.steps import StepFailedError
+from holdtrue.stage import Stage
+from holdtrue.stage.database import Difference
+from holdtrue.stage.play import HOME, call_well, deliver_well, purchase, ready_for
 from holdtrue.stage.tables import listed, qualified_all
 
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
@@ -56,12 +56,6 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
     for key, route in stage.document.routes.items():
         if not key.startswith(CHANGING) or route.signature is not None or route.out_of_scope is not None:
             continue
-        await stage.fresh()
-        try:
-            await twin(stage, key)
-        except StepFailedError as error:
-            yield Untried(subject=key, reason=str(error))
-            continue
         yield Case(name=key, play=partial(_route, stage, key), cause=key)
     for webhook, journey in journeys(stage.document):
         yield Case(
@@ -72,11 +66,8 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
 
 
 async def _route(stage: Stage, key: str) -> Harm | None:
-    await stage.fresh()
-    ready = await make_ready(stage, key)
-    async with stage.watch(rest=False) as seen:
-        answer = await call(stage, ready, sender=sender_of(stage, ready))
-    return await _judge(stage, seen, key, f"{key} was answered {answer.describe()}")
+    called = await call_well(stage, await ready_for(stage, key))
+    return await _judge(stage, called.rows, key, f"{key} was answered {called.answer.describe()}")
 
 
 async def _journey(stage: Stage, webhook: str, journey: str) -> Harm | None:
@@ -86,33 +77,33 @@ async def _journey(stage: Stage, webhook: str, journey: str) -> Harm | None:
         for event in events:
             await deliver_well(stage, webhook, event)
     types = ", ".join(event.type for event in events)
-    return await _judge(stage, seen, stage.document.webhooks[webhook].route, f"{types} was delivered")
+    return await _judge(stage, seen.rows, stage.document.webhooks[webhook].route, f"{types} was delivered")
 
 
-async def _judge(stage: Stage, seen: Seen, where: str, what: str) -> Harm | None:
+async def _judge(stage: Stage, rows: Difference | None, where: str, what: str) -> Harm | None:
     audit = stage.document.audit
-    if audit is None or not seen.rows:
+    if audit is None or not rows:
         return None
-    changed = {table: seen.rows.tables[table] for table in covered(stage.document) if table in seen.rows.tables}
-    if not changed or _events(seen, audit):
+    changed = {table: rows.tables[table] for table in covered(stage.document) if table in rows.tables}
+    if not changed or _events(rows, audit):
         return None
     # An event that is written behind the answer is late (another guarantee), but it is there.
     async with stage.watch() as later:
         pass
-    if _events(later, audit):
+    if _events(later.rows, audit):
         return None
-    rows = sum(len(each.inserted) + len(each.updated) + len(each.deleted) for each in changed.values())
+    count = sum(len(each.inserted) + len(each.updated) + len(each.deleted) for each in changed.values())
     return Harm(
-        seen=f"{what} and changed {rows} row{'s' if rows > 1 else ''} in {listed(changed)}; no event was written to "
+        seen=f"{what} and changed {count} row{'s' if count > 1 else ''} in {listed(changed)}; no event was written to "
         f"{', '.join(audit.tables)}.",
         where=where,
         clause=("audit", "covers") if audit.covers else ("audit", "tables"),
     )
 
 
-def _events(seen: Seen, audit: Audit) -> bool:
+def _events(rows: Difference | None, audit: Audit) -> bool:
     """Whether an event was added."""
-    tables = seen.rows.tables if seen.rows else {}
+    tables = rows.tables if rows else {}
     return any(tables[table].inserted for table in qualified_all(audit.tables) if table in tables)
 
 

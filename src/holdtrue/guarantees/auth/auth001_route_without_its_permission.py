@@ -29,10 +29,11 @@ from collections.abc import AsyncIterator
 
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
-from holdtrue.guarantees.effects import Twin, done, twin_of
+from holdtrue.guarantees.effects import done
 from holdtrue.stage import Stage
 from holdtrue.stage.cast import Who
-from holdtrue.stage.play import HOME, call, make_ready, twin
+from holdtrue.stage.play import HOME, call, ready_for, twin
+from holdtrue.stage.scene import Twin
 from holdtrue.stage.steps import StepFailedError
 
 
@@ -41,13 +42,11 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
     for key, route in stage.document.routes.items():
         if route.permission is None:
             continue
-        await stage.fresh()
         try:
-            answer, seen = await twin(stage, key)
+            meant = await twin(stage, key)
         except StepFailedError as error:
             yield Untried(subject=key, reason=str(error))
             continue
-        meant = twin_of(answer, seen, stage.document)
         for outsider in outsiders(stage, route.permission):
             yield _case(stage, key, outsider, meant)
 
@@ -60,8 +59,7 @@ def outsiders(stage: Stage, permission: str) -> list[Who | None]:
 
 def _case(stage: Stage, key: str, outsider: Who | None, meant: Twin) -> Case:
     async def play() -> Harm | None:
-        await stage.fresh()
-        ready = await make_ready(stage, key)
+        ready = await ready_for(stage, key)
         async with stage.watch(rest=False) as seen:
             answer = await call(stage, ready, sender=outsider)
         harm = done(stage, answer, seen.rows, meant, HOME)

@@ -47,7 +47,6 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
     for key, route in stage.document.routes.items():
         if key in stage.setting.reached or route.signature is not None or route.out_of_scope is not None:
             continue
-        await stage.fresh()
         with stage.wire.record() as recording:
             try:
                 await twin(stage, key)

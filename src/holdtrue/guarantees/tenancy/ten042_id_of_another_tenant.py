@@ -33,7 +33,7 @@ from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
 from holdtrue.guarantees.tenancy.ownership import Ownership
 from holdtrue.stage import Stage
-from holdtrue.stage.play import FOREIGN, HOME, call, make_ready, principal_of, twin
+from holdtrue.stage.play import FOREIGN, HOME, call, principal_of, ready_for, twin
 from holdtrue.stage.steps import StepFailedError
 
 
@@ -50,7 +50,6 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
         attacker = principal_of(stage, key, FOREIGN)
         if attacker is None or attacker.tenant is None:
             continue
-        await stage.fresh()
         try:
             await twin(stage, key)
         except StepFailedError as error:
@@ -63,8 +62,7 @@ def _case(stage: Stage, key: str) -> Case:
     attacker = principal_of(stage, key, FOREIGN)
 
     async def play() -> Harm | None:
-        await stage.fresh()
-        ready = await make_ready(stage, key)
+        ready = await ready_for(stage, key)
         owned = Ownership.of(stage)
         async with stage.watch(rest=False) as seen:
             answer = await call(stage, ready, sender=attacker, at=FOREIGN)

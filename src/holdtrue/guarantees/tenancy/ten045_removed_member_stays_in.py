@@ -34,11 +34,12 @@ from functools import partial
 from holdtrue.contract.document import Removal
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
-from holdtrue.guarantees.effects import Twin, done, twin_of
+from holdtrue.guarantees.effects import done
 from holdtrue.guarantees.tenancy.ten042_id_of_another_tenant import tenant_routes
 from holdtrue.stage import Stage
 from holdtrue.stage.cast import Who
-from holdtrue.stage.play import HOME, answered, call, make_ready
+from holdtrue.stage.play import HOME, answered, call, ready_for
+from holdtrue.stage.scene import Twin
 from holdtrue.stage.steps import StepFailedError, meets
 
 
@@ -50,7 +51,6 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
         for key in tenant_routes(stage.document):
             if not stage.cast.holds(member, str(stage.document.routes[key].permission)):
                 continue
-            await stage.fresh()
             try:
                 meant = await _before(stage, key, member)
             except StepFailedError as error:
@@ -67,19 +67,18 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
 
 async def _before(stage: Stage, key: str, member: Who) -> Twin:
     """The positive twin: the member calls the route before anything happens to the membership."""
-    ready = await make_ready(stage, key)
+    ready = await ready_for(stage, key)
     async with stage.watch(rest=False) as seen:
         answer = await call(stage, ready, sender=member)
     if not meets(ready.route.expect, answer):
         raise StepFailedError(f"{member} was answered {answer.describe()} while still a member", where=key)
     stage.setting.reached.add(key)
-    return twin_of(answer, seen, stage.document)
+    return Twin(answer=answer, rows=seen.rows)
 
 
 def _case(stage: Stage, name: str, removal: Removal, key: str, member: Who, meant: Twin) -> Case:
     async def play() -> Harm | None:
-        await stage.fresh()
-        ready = await make_ready(stage, key)
+        ready = await ready_for(stage, key)
         await _remove(stage, removal)
         async with stage.watch(rest=False) as seen:
             answer = await call(stage, ready, sender=member)

@@ -27,6 +27,7 @@ from holdtrue.contract.words import Outcome, verdict
 from holdtrue.guarantees import ALL
 from holdtrue.guarantees.base import Guarantee
 from holdtrue.stage import Setting, Stage
+from holdtrue.stage.setting import together
 
 MOST_STAGES = 2
 """Stages that run side by side unless asked otherwise: the proofs wait for the app more than they compute."""
@@ -146,16 +147,21 @@ async def _prove_all(
             results[guarantee.code] = await prove(guarantee, stage, order, tell)
             tell(GuaranteeDone(result=results[guarantee.code]))
 
-    lanes = min(options.stages or min(MOST_STAGES, os.cpu_count() or 1), max(1, len(promised)))
-    async with setting.stages(lanes) as stages, setting.backstage(lanes) as backstage:
-        setting.notes.update(await compare(loaded, stages[0]))
-        async with asyncio.TaskGroup() as group:
-            for stage in stages:
-                group.create_task(work(stage, staged))
-            group.create_task(work(backstage, beside))
-    for guarantee in chosen:
-        if guarantee not in promised:
-            results[guarantee.code] = await prove(guarantee, stages[0], order, tell)
+    lanes = min(options.stages or min(MOST_STAGES, os.cpu_count() or 1), max(1, len(staged)))
+
+    async def on_stages() -> None:
+        async with setting.stages(lanes) as stages:
+            setting.notes.update(await compare(loaded, stages[0]))
+            await together(*(work(stage, staged) for stage in stages))
+
+    async def beside_them() -> None:
+        async with setting.backstage(lanes) as stage:
+            for guarantee in chosen:
+                if guarantee not in promised:
+                    results[guarantee.code] = await prove(guarantee, stage, order, tell)
+            await work(stage, beside)
+
+    await together(on_stages(), beside_them())
     return [_waived(results[guarantee.code], loaded.document) for guarantee in chosen]
 
 

@@ -1,0 +1,59 @@
+"""Who acts, for whom, when: handed on as an argument, never looked up in the air."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+from uuid import UUID
+
+NO_TENANT = UUID(int=0)
+"""Marks rows of the outbox that belong to no tenant; never a tenant's id."""
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Principal:
+    """Who acts."""
+
+    kind: Literal["user", "key", "system", "provider", "nobody"]
+    id: str = ""
+    tenant: UUID | None = None
+    """The tenant that the credential names; a claim, until live membership confirms it."""
+    permissions: frozenset[str] | None = None
+    """What the credential allows at most; None does not narrow what the membership grants."""
+    session: str | None = None
+
+
+NOBODY = Principal(kind="nobody")
+SYSTEM = Principal(kind="system", id="worker")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What every step of a request or a piece of work knows."""
+
+    principal: Principal = NOBODY
+    tenant: UUID | None = None
+    request_id: str
+    clock: Clock = utc_now
+    host: str = ""
+    address: str = ""
+    """The peer's network address, for limits; a proxy in front must be told to the server (uvicorn --proxy-headers)."""
+
+
+def uuid7() -> UUID:
+    """A UUID that sorts by time (RFC 9562, 5.7), so that new rows of an index stay together."""
+    millis = time.time_ns() // 1_000_000
+    value = (millis & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)

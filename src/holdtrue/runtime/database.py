@@ -1,0 +1,90 @@
+"""The connection to PostgreSQL, and the refusal of a role that could step around its own isolation."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+from holdtrue.runtime.faults import Fault
+
+_POWERS = text("""
+    SELECT r.rolname, r.rolsuper, r.rolbypassrls, EXISTS (
+        SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relkind IN ('r', 'p')
+        AND pg_has_role(r.oid, c.relowner, 'MEMBER')) AS owns
+    FROM pg_roles r WHERE r.rolname = current_user""")
+
+
+def psycopg_url(url: str) -> str:
+    """SQLAlchemy's spelling of a PostgreSQL URL with psycopg 3.
+
+    Raises:
+        ValueError: it is the URL of something else.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is None or parsed.drivername not in {"postgres", "postgresql", "postgresql+psycopg"}:
+        raise ValueError("must be a postgresql:// URL")
+    return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+class UnitSession(Session):
+    """The session of a unit of work, so that its events concern no other session of the process."""
+
+
+class Database:
+    """A pool of connections of one role. Opens none by itself."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, statement_seconds: float = 20.0, prepare: bool = True) -> None:
+        limits = {
+            "statement_timeout": f"{int(statement_seconds * 1000)}",
+            "lock_timeout": "10s",
+            "idle_in_transaction_session_timeout": "60s",
+        }
+        self.engine: AsyncEngine = create_async_engine(
+            psycopg_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=20,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={
+                "connect_timeout": 5,
+                "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
+                # A pooler that lends connections by transaction cannot keep prepared statements.
+                "prepare_threshold": 5 if prepare else None,
+            },
+        )
+
+    def session(self, **info: object) -> AsyncSession:
+        """A session that takes a connection at its first statement."""
+        return AsyncSession(self.engine, sync_session_class=UnitSession, expire_on_commit=False, info=info)
+
+    async def refuse_powerful_role(self) -> None:
+        """Raises ``Fault`` (ROLE_TOO_POWERFUL) for a superuser, a role past row-level security, an owner of tables."""
+        async with self.engine.connect() as connection:
+            role = (await connection.execute(_POWERS)).one()
+        powers = {
+            "is a superuser": role.rolsuper,
+            "bypasses row-level security": role.rolbypassrls,
+            "owns tables": role.owns,
+        }
+        held = " and ".join(power for power, has in powers.items() if has)
+        if held:
+            raise Fault(
+                "ROLE_TOO_POWERFUL",
+                f"the role {role.rolname!r} {held}",
+                where="DATABASE_URL",
+                why="Row-level security would not hold: one missing condition, and a tenant reads another's rows.",
+                do="Use a role that owns nothing and is NOSUPERUSER NOBYPASSRLS; give the owner to DATABASE_OWNER_URL "
+                "only, for migrations.",
+            )
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await self.engine.dispose()

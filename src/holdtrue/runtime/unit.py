@@ -1,0 +1,375 @@
+"""The unit of work: one transaction for one tenant, and everything that must be kept with it or not at all.
+
+Events, the outbox and the audit log are written in the transaction of the change. The connection is taken at the first
+statement and given back at the commit; the tenant is entered as the transaction begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import Connection, Uuid, bindparam, event, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session, SessionTransaction
+
+from holdtrue.contract import Bindable, Event, Guard, Job, MailTemplate, Observe, Transform
+from holdtrue.runtime import outbox
+from holdtrue.runtime.context import NO_TENANT, Clock, Context, Principal, utc_now, uuid7
+from holdtrue.runtime.database import Database, UnitSession
+from holdtrue.runtime.faults import Fault
+from holdtrue.runtime.models import TenantRow
+from holdtrue.runtime.ports import AuditFact
+from holdtrue.runtime.refusals import Refused
+from holdtrue.runtime.registry import Registry, work_name
+
+P = TypeVar("P", bound=BaseModel)
+T = TypeVar("T")
+R = TypeVar("R")
+Q = ParamSpec("Q")
+
+_ENTER = select(func.enter_tenant(bindparam("tenant", type_=Uuid())))
+_open: ContextVar[UnitOfWork | None] = ContextVar("holdtrue_open_unit", default=None)
+"""Not how anything finds its unit: only how a provider call, or a second unit, notices an open one around it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What a process has, made once as it starts."""
+
+    registry: Registry
+    database: Database
+    ports: dict[type, Any] = field(default_factory=dict)
+    clock: Clock = utc_now
+
+    def unit(self, context: Context) -> UnitOfWork:
+        """A unit of work; use it as ``async with``."""
+        return UnitOfWork(self, context)
+
+    def port(self, kind: type[T]) -> T:
+        """The instance of a module's ports or settings that was made as the process started."""
+        try:
+            found: T = self.ports[kind]
+        except KeyError:
+            raise Fault(
+                "NO_SUCH_PORT",
+                f"nobody provides {kind.__module__}.{kind.__qualname__}",
+                do=f"Provided are: {', '.join(sorted(each.__qualname__ for each in self.ports)) or 'none'}.",
+            ) from None
+        return found
+
+
+class UnitOfWork:
+    """Commits when its block ends, and rolls back when the block raises. Not for use by two tasks at once."""
+
+    def __init__(self, services: Services, context: Context) -> None:
+        self._services = services
+        self._context = context
+        self._pending: list[dict[str, Any]] = []
+        self._facts: list[AuditFact] = []
+        self._emitted: list[Event[Any]] = []
+        self._flows: list[tuple[Event[Any], ...]] = []
+        self.session: AsyncSession = services.database.session(unit=self)
+
+    # Who, for whom, when -----------------------------------------------------------------------------------------
+
+    @property
+    def context(self) -> Context:
+        """Who acts, for whom, and in what request."""
+        return self._context
+
+    @property
+    def tenant(self) -> UUID:
+        """The tenant entered.
+
+        Raises:
+            Fault: NO_TENANT, there is none.
+        """
+        if self._context.tenant is None:
+            raise Fault(
+                "NO_TENANT",
+                "this unit of work has entered no tenant",
+                why="Without one, row-level security shows no row of any tenant.",
+                do="Give the route a permission, or call unit.enter(tenant_id) once it is known.",
+            )
+        return self._context.tenant
+
+    def now(self) -> datetime:
+        """The time by the context's clock."""
+        return self._context.clock()
+
+    def port(self, kind: type[T]) -> T:
+        """A module's ports or settings."""
+        return self._services.port(kind)
+
+    def identify(self, principal: Principal) -> None:
+        """Say who acts, once a credential was verified."""
+        self._context = replace(self._context, principal=principal)
+
+    async def enter(self, tenant: UUID) -> None:
+        """Narrow this unit to one tenant, for good.
+
+        Raises:
+            Fault: TENANT_ALREADY_ENTERED, it is in another one.
+        """
+        if self._context.tenant not in (None, tenant) or tenant == NO_TENANT:
+            raise Fault(
+                "TENANT_ALREADY_ENTERED",
+                f"this unit of work is in tenant {self._context.tenant} and was asked to enter {tenant}",
+                why="A unit that changes tenant carries the one's rows to the other.",
+                do="Use a unit of work for each tenant.",
+            )
+        entered = self._context.tenant is not None
+        self._context = replace(self._context, tenant=tenant)
+        if self.session.in_transaction() and not entered:
+            await self.session.flush()
+            await self.session.execute(_ENTER, {"tenant": tenant})
+
+    # What is kept with the change ---------------------------------------------------------------------------------
+
+    async def emit(self, what: Event[P], payload: P) -> None:
+        """Say that something happened: its consumers and the audit log learn of it if this unit commits.
+
+        Raises:
+            Fault: EVENT_UNKNOWN, EVENT_NOT_DECLARED or WRONG_PAYLOAD.
+        """
+        _typed(what, payload)
+        if what not in self._services.registry.events:
+            raise Fault(
+                "EVENT_UNKNOWN",
+                f"{what.name} is in no composed module's contract",
+                why="What the contract does not name nobody can rely on.",
+                do=f"Add it to events of the contract of {what.module}.",
+            )
+        if self._flows and not any(what in declared for declared in self._flows):
+            raise Fault(
+                "EVENT_NOT_DECLARED",
+                f"{what.name} is emitted by a flow that does not declare it",
+                do="Add it to @flow(emits=(…)).",
+            )
+        self._emitted.append(what)
+        self._defer(what, payload)
+        if what.audited:
+            subject = str(getattr(payload, what.subject))
+            self.record(what.name, subject=subject, details=payload.model_dump(mode="json"))
+
+    def record(
+        self, action: str, *, subject: str = "", denied: bool = False, details: dict[str, Any] | None = None
+    ) -> None:
+        """Keep a row in the audit log for what no event tells of, such as a denial. Kept only inside a tenant."""
+        fact = AuditFact(
+            id=uuid7(),
+            tenant=self._context.tenant,
+            action=action,
+            outcome="denied" if denied else "done",
+            subject=subject,
+            principal=self._context.principal,
+            request_id=self._context.request_id,
+            details=details or {},
+        )
+        self._facts.append(fact)
+
+    async def guard(self, hook: Guard[P], payload: P) -> None:
+        """Ask everybody bound to it; one who refuses ends the request."""
+        _typed(hook, payload)
+        for binding in self._services.registry.bound_to(hook):
+            await binding.function(self, payload)
+
+    async def transform(self, hook: Transform[P], payload: P) -> P:
+        """Let everybody bound to it change the payload, one after the other."""
+        _typed(hook, payload)
+        for binding in self._services.registry.bound_to(hook):
+            payload = await binding.function(self, payload)
+            _typed(hook, payload)
+        return payload
+
+    async def observe(self, hook: Observe[P], payload: P) -> None:
+        """Let everybody bound to it know after the commit."""
+        _typed(hook, payload)
+        self._defer(hook, payload)
+
+    async def enqueue(self, job: Job[P], payload: P, *, key: str | None = None, delay: timedelta | None = None) -> None:
+        """Have the worker do it after the commit; with a key at most once in this tenant."""
+        _typed(job, payload)
+        self._defer(job, payload, key=key, delay=delay)
+
+    async def receive(self, job: Job[P], payload: P, *, key: str) -> bool:
+        """Take something in from outside, once for each key; True when it is new or was given up before.
+
+        A concurrent delivery of the same key waits here until the first commits, and takes over should it roll back.
+        """
+        _typed(job, payload)
+        return await outbox.receive(self.session, self._row(job.name, payload, key))
+
+    async def mail(self, template: MailTemplate, *, to: str, payload: BaseModel) -> None:
+        """Owe somebody a mail: rendered now, sent after the commit.
+
+        Raises:
+            Fault: MAIL_UNKNOWN, WRONG_PAYLOAD or NO_MAILER.
+        """
+        registry = self._services.registry
+        if template not in registry.mails or registry.mailer is None:
+            raise Fault("MAIL_UNKNOWN", f"{template.name} is in no composed module's contract", do="Add it to mails.")
+        if not isinstance(payload, template.payload):
+            raise _wrong(template.name, template.payload, payload)
+        await registry.mailer(self, template, to, payload)
+
+    def _defer(self, target: Bindable[Any], payload: BaseModel, **more: Any) -> None:
+        for binding in self._services.registry.bound_to(target):
+            self._pending.append(self._row(work_name(binding), payload, **more))
+
+    def _row(
+        self, name: str, payload: BaseModel, key: str | None = None, delay: timedelta | None = None
+    ) -> dict[str, Any]:
+        handler = self._services.registry.handlers[name]
+        principal = self._context.principal
+        return {
+            "id": uuid7(),
+            "job": name,
+            "key": key,
+            "lane": handler.lane,
+            "payload": payload.model_dump(mode="json"),
+            "origin": {"kind": principal.kind, "id": principal.id, "request_id": self._context.request_id},
+            "delay": delay or timedelta(),
+        }
+
+    # The transaction ---------------------------------------------------------------------------------------------
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a connection is held."""
+        return self.session.in_transaction()
+
+    async def commit(self) -> None:
+        """Keep everything, and give the connection back. The unit can go on in a new transaction of the same tenant."""
+        recorder = self._services.registry.recorder
+        facts = [fact for fact in self._facts if fact.tenant is not None]
+        if self._pending:
+            await outbox.put(self.session, self._context.tenant, self._pending)
+        if facts and recorder is not None:
+            for statement in recorder(facts):
+                await self.session.execute(statement)
+        self._pending, self._facts = [], []
+        await self.session.commit()
+
+    async def rollback(self) -> None:
+        """Keep nothing since the last commit."""
+        self._pending, self._facts = [], []
+        await self.session.rollback()
+
+    @asynccontextmanager
+    async def outside(self, provider: str) -> AsyncIterator[None]:
+        """Commit what there is, and call a provider with no transaction open: a lock would outlast its slowness.
+
+        Commit an intent first: after a crash in the block, that row is all that tells of the call.
+        """
+        await self.commit()
+        yield
+        if self.in_transaction:
+            raise _inside(provider)
+
+    async def __aenter__(self) -> UnitOfWork:
+        if (other := _open.get()) is not None:
+            raise Fault(
+                "UNIT_INSIDE_UNIT",
+                f"a unit of work is opened inside that of request {other.context.request_id}",
+                why="Two connections for one request: under load every request waits for a second one.",
+                do="Hand the unit on as an argument.",
+            )
+        self._token = _open.set(self)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        try:
+            if error is None or (isinstance(error, Refused) and error.keep):
+                await self.commit()
+        finally:
+            _open.reset(self._token)
+            self._pending, self._facts = [], []
+            await self.session.close()
+
+
+@event.listens_for(UnitSession, "after_begin")
+def _enter_as_it_begins(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    tenant = session.info["unit"].context.tenant
+    if tenant is not None and transaction.parent is None:
+        connection.execute(_ENTER, {"tenant": tenant})
+
+
+@event.listens_for(UnitSession, "before_flush")
+def _fill_tenant(session: Session, *_: object) -> None:
+    for row in session.new:
+        if isinstance(row, TenantRow) and row.tenant_id is None:
+            row.tenant_id = session.info["unit"].tenant
+
+
+def require_outside(provider: str) -> None:
+    """The first line of every adapter that calls a provider.
+
+    Raises:
+        Fault: PROVIDER_CALL_IN_TRANSACTION.
+    """
+    unit = _open.get()
+    if unit is not None and unit.in_transaction:
+        raise _inside(provider)
+
+
+def _inside(provider: str) -> Fault:
+    return Fault(
+        "PROVIDER_CALL_IN_TRANSACTION",
+        f"{provider} is called while a transaction is open",
+        why="A slow provider would hold row locks and a connection; a rollback could not take the call back.",
+        do=f'Commit an intent, then call inside "async with unit.outside({provider!r})", or enqueue a job.',
+    )
+
+
+def _typed(target: Bindable[Any], payload: object) -> None:
+    if not isinstance(payload, target.payload):
+        raise _wrong(target.name, target.payload, payload)
+
+
+def _wrong(name: str, wanted: type, got: object) -> Fault:
+    return Fault("WRONG_PAYLOAD", f"{name} takes {wanted.__name__}, and was given {type(got).__name__}")
+
+
+Flow = Callable[Concatenate[UnitOfWork, Q], Coroutine[Any, Any, R]]
+
+
+def flow(*, emits: Sequence[Event[Any]] = ()) -> Callable[[Flow[Q, R]], Flow[Q, R]]:
+    """A business step that declares what it emits.
+
+    Raises:
+        Fault: EVENT_NOT_EMITTED, it ended well without an event that is required; nothing of it is kept.
+    """
+    declared = tuple(emits)
+
+    def declare(step: Flow[Q, R]) -> Flow[Q, R]:
+        @wraps(step)
+        async def run(unit: UnitOfWork, /, *args: Q.args, **kwargs: Q.kwargs) -> R:
+            before = len(unit._emitted)
+            unit._flows.append(declared)
+            try:
+                result = await step(unit, *args, **kwargs)
+            finally:
+                unit._flows.pop()
+            missing = [each.name for each in declared if each.required and each not in unit._emitted[before:]]
+            if missing:
+                raise Fault(
+                    "EVENT_NOT_EMITTED",
+                    f"{', '.join(missing)}: declared and not emitted",
+                    where=f"{step.__module__}:{step.__qualname__}",
+                    why="Consumers and the audit log would not learn of a change that was made.",
+                    do="Emit it, or declare the event with required=False.",
+                )
+            return result
+
+        return run
+
+    return declare

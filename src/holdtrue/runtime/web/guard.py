@@ -1,0 +1,77 @@
+"""What stands around every handler: who calls, for whom, may they; then the commit, and only then the response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from holdtrue.contract import Access, Permission, SignedIn
+from holdtrue.runtime.context import Context
+from holdtrue.runtime.ports import Credentials
+from holdtrue.runtime.refusals import Forbidden, Unauthorized
+from holdtrue.runtime.unit import Services, UnitOfWork
+
+Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class GuardedRoute(APIRoute):
+    """A route that answers after its unit of work committed; a response that cannot be made rolls it back."""
+
+    access: Access
+
+    @classmethod
+    def of(cls, access: Access) -> type[GuardedRoute]:
+        """The class of routes with this decision."""
+        return type("GuardedRoute", (cls,), {"access": access})
+
+    def get_route_handler(self) -> Handle:
+        handle, access = super().get_route_handler(), self.access
+
+        async def guarded(request: Request) -> Response:
+            services: Services = request.app.state.services
+            async with services.unit(_context(request, services)) as unit:
+                await admit(services, unit, access, request)
+                request.state.unit = unit
+                response = await handle(request)
+                await unit.commit()
+            return response
+
+        return guarded
+
+
+def _context(request: Request, services: Services) -> Context:
+    return Context(
+        request_id=request.state.request_id,
+        clock=services.clock,
+        host=request.url.hostname or "",
+        address=request.client.host if request.client else "",
+    )
+
+
+async def admit(services: Services, unit: UnitOfWork, access: Access, request: Request) -> None:
+    """Let the request through, or refuse it. A denial inside a tenant is kept in its audit log.
+
+    Raises:
+        Unauthorized: nobody is signed in.
+        Forbidden: the principal is in no tenant here, or lacks the permission.
+    """
+    if not isinstance(access, Permission | SignedIn):
+        return
+    registry = services.registry
+    credentials = Credentials(headers=request.headers, cookies=request.cookies, host=unit.context.host)
+    principal = await registry.authenticator(unit, credentials) if registry.authenticator else None
+    if principal is None:
+        raise Unauthorized
+    unit.identify(principal)
+    if isinstance(access, SignedIn):
+        return
+    held = principal.permissions
+    if registry.tenants is not None:
+        granted = await registry.tenants(unit, principal, credentials)
+        held = frozenset() if granted is None else granted if held is None else granted & held
+    if held is None or access.name not in held:
+        unit.record("access.denied", subject=access.name, denied=True)
+        raise Forbidden(f"This needs the permission {access.name}.", keep=True)

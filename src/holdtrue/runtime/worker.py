@@ -1,0 +1,161 @@
+"""The worker: procrastinate wakes it, the outbox and the inbox say what there is to do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from contextlib import suppress
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import procrastinate
+from procrastinate.exceptions import ProcrastinateException
+from procrastinate.jobs import DeleteJobCondition
+from procrastinate.worker import Worker as Lane
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from holdtrue.contract import Schedule
+from holdtrue.runtime import outbox
+from holdtrue.runtime.context import NO_TENANT, SYSTEM, Context
+from holdtrue.runtime.outbox import Letter, Ref
+from holdtrue.runtime.process import Process
+from holdtrue.runtime.unit import UnitOfWork
+from holdtrue.runtime.work import Backoff, Driver
+
+log = logging.getLogger(__name__)
+
+_SWEEP = text("SELECT holdtrue_sweep(make_interval(secs => :grace), make_interval(secs => :keep))")
+_DUE = text("SELECT box, tenant_id, id FROM holdtrue_due()")
+_TURN = text("""
+    INSERT INTO holdtrue_schedules AS old (name, slot) VALUES (:name, :slot)
+    ON CONFLICT (name) DO UPDATE SET slot = excluded.slot WHERE old.slot < excluded.slot RETURNING slot""")
+
+
+class Worker:
+    """Any number of them on any number of machines."""
+
+    def __init__(self, process: Process, *, dice: random.Random | None = None) -> None:
+        self._process = process
+        self._services = process.services
+        self._settings = process.settings
+        self._stop = asyncio.Event()
+        self._driver = Driver(
+            self._services,
+            lease=timedelta(seconds=self._settings.lease_seconds),
+            backoff=Backoff(base=self._settings.backoff_seconds),
+            dice=dice or random.Random(),  # noqa: S311  (spreads retries, guards nothing)
+        )
+
+    def stop(self) -> None:
+        """Begin nothing new; ``run`` ends when what was begun is done, or after ``stop_seconds``."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Work until stopped. What fails for the database's sake is begun again when it answers."""
+        names = sorted(self._services.registry.lanes)
+        if not names:
+            log.warning("nothing is bound to any job or event; the worker waits to be stopped")
+        pool_size = 2 * len(names) + 2
+        app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=self._conninfo(), max_size=pool_size))
+        app.task(name="holdtrue.wake", queue="default")(self.wake)
+        async with app.open_async():
+            lanes = [asyncio.create_task(self._lane(app, name)) for name in names]
+            await asyncio.gather(self._watch(), *lanes)
+
+    def _conninfo(self) -> str:
+        url = make_url(self._process.database_url)
+        return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    async def wake(self, box: outbox.Box, id: str, tenant: str | None = None) -> None:  # noqa: A002
+        """What procrastinate calls: look at one row, and do what it says."""
+        known = UUID(tenant) if tenant else NO_TENANT
+        await self._driver.drive(Ref(box=box, tenant=None if known == NO_TENANT else known, id=UUID(id)))
+
+    async def _lane(self, app: procrastinate.App, name: str) -> None:
+        while not self._stop.is_set():
+            lane = Lane(
+                app,
+                queues=[name],
+                name=name,
+                concurrency=self._settings.lane_concurrency,
+                fetch_job_polling_interval=self._settings.poll_seconds,
+                shutdown_graceful_timeout=self._settings.stop_seconds,
+                delete_jobs=DeleteJobCondition.ALWAYS,
+                install_signal_handlers=False,
+            )
+            running = asyncio.create_task(lane.run())
+            stopping = asyncio.create_task(self._stop.wait())
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            lane.stop()
+            stopping.cancel()
+            try:
+                await running
+            except (ProcrastinateException, OSError) as error:
+                log.warning("a lane lost the database: %s", type(error).__name__, extra={"lane": name})
+                await self._rest(1.0)
+
+    async def _watch(self) -> None:
+        """Between sweeps: what a dead worker left, what a lost wake forgot, what a schedule wants."""
+        while not self._stop.is_set():
+            try:
+                await self.sweep()
+                for schedule in self._services.registry.schedules:
+                    await self._turn(schedule)
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("the sweep found no database: %s", type(error).__name__)
+            await self._rest(self._settings.sweep_seconds)
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+
+    async def sweep(self) -> None:
+        """Wake again what is due and was overlooked, and forget what was done long ago."""
+        grace = min(self._settings.lease_seconds, self._settings.sweep_seconds)
+        async with self._unit() as unit:
+            await unit.session.execute(_SWEEP, {"grace": grace, "keep": self._settings.keep_days * 86400})
+
+    async def _turn(self, schedule: Schedule) -> None:
+        """Enqueue a scheduled job if its time has come and no other worker did."""
+        async with self._unit() as unit:
+            slot = int(unit.now().timestamp() // schedule.every.total_seconds())
+            if (await unit.session.execute(_TURN, {"name": schedule.job.name, "slot": slot})).first():
+                await unit.enqueue(schedule.job, schedule.job.payload())
+
+    async def drain(self) -> int:
+        """Do everything that is due, oldest first, until nothing is; for tests and one-shot runs. How much was done."""
+        done = 0
+        while True:
+            driven = [await self._driver.drive(ref) for ref in await self._due()]
+            if not any(driven):
+                return done
+            done += sum(driven)
+
+    async def _due(self) -> list[Ref]:
+        async with self._unit() as unit:
+            rows = (await unit.session.execute(_DUE)).all()
+        return [
+            Ref(box=row.box, tenant=None if row.tenant_id == NO_TENANT else row.tenant_id, id=row.id) for row in rows
+        ]
+
+    async def letters(self) -> list[Letter]:
+        """What is dead or of unknown outcome."""
+        async with self._unit() as unit:
+            return await outbox.letters(unit.session)
+
+    async def requeue(self, letter: Letter) -> bool:
+        """Give a letter a new start, under the same key. It is in the audit log of its tenant."""
+        context = Context(principal=SYSTEM, tenant=letter.ref.tenant, request_id=f"requeue-{uuid4()}")
+        async with self._services.unit(context) as unit:
+            revived = await outbox.requeue(unit.session, letter.ref)
+            if revived:
+                unit.record("work.requeued", subject=str(letter.ref.id), details={"job": letter.job})
+            return revived
+
+    def _unit(self) -> UnitOfWork:
+        return self._services.unit(
+            Context(principal=SYSTEM, request_id=f"worker-{uuid4()}", clock=self._services.clock)
+        )

@@ -57,8 +57,8 @@ def quoted(name: str) -> str:
 
 
 def execute(sql: str) -> None:
-    """Run SQL as it is: no parameters, and no colon or percent sign has a meaning."""
-    op.get_bind().exec_driver_sql(sql)
+    """Run SQL as it is, one statement or several: no parameters, and no colon or percent sign has a meaning."""
+    op.get_bind().connection.cursor().execute(sql)
 
 
 def tenant_table(

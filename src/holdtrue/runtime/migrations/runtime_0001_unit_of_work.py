@@ -57,7 +57,7 @@ def upgrade() -> None:
     )
     execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {worker_role()}")
     for role in app_roles():
-        execute(f"GRANT SELECT ON procrastinate_workers TO {role}")
+        execute(f"GRANT SELECT ON procrastinate_workers, alembic_version TO {role}")
 
 
 def entering() -> None:

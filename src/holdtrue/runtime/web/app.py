@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from holdtrue.contract import public
 from holdtrue.runtime import logs
+from holdtrue.runtime.context import Clock, utc_now
 from holdtrue.runtime.health import WORKER_SILENT_SECONDS
 from holdtrue.runtime.process import Blueprint
 from holdtrue.runtime.web import problems
@@ -38,13 +39,14 @@ async def ready(request: Request) -> JSONResponse:
     return JSONResponse({"status": "ready", "worker": "heard of" if heard else "silent"})
 
 
-def build_app(blueprint: Blueprint, environ: Mapping[str, str]) -> FastAPI:
+def build_app(blueprint: Blueprint, environ: Mapping[str, str], *, clock: Clock = utc_now) -> FastAPI:
     """The app. The environment is read, and everything opened, when the server starts it."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         logs.configure()
-        async with blueprint.open(environ) as process:
+        async with blueprint.open(environ, clock=clock) as process:
+            app.state.process = process
             app.state.services = process.services
             app.state.health = process.health
             app.state.max_body = process.settings.max_body_bytes

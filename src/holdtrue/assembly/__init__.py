@@ -1,0 +1,5 @@
+"""Modules and an app become one ASGI app, one worker, one line of migrations, and one contract document."""
+
+from holdtrue.assembly.compose import Assembly, compose
+
+__all__ = ["Assembly", "compose"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from fastapi import Header
@@ -119,9 +120,14 @@ class Search:
             raise self.failing.pop(0)
 
 
+@dataclass(frozen=True)
+class Provider:
+    search: Search
+
+
 @asynccontextmanager
-async def open_search(settings: NotesSettings) -> AsyncIterator[Search]:
-    yield Search()
+async def open_search(settings: NotesSettings) -> AsyncIterator[Provider]:
+    yield Provider(Search())
 
 
 @flow(emits=(NOTE_ADDED,))
@@ -139,13 +145,13 @@ async def add_note(unit: UnitOfWork, draft: Draft) -> Note:
 
 
 async def index_note(work: Work, payload: NoteAdded) -> None:
-    await work.port(Search).index(work.key, payload.title)
+    await work.port(Provider).search.index(work.key, payload.title)
     async with work.finish() as unit:
         unit.session.add(Note(title=f"indexed {payload.title}"))
 
 
 async def charge(work: Work, payload: NoteAdded) -> None:
-    await work.port(Search).index(work.key, payload.title)
+    await work.port(Provider).search.index(work.key, payload.title)
 
 
 async def import_note(work: Work, payload: Imported) -> None:
@@ -203,13 +209,13 @@ async def read(note_id: UUID, unit: Unit) -> NoteOut:
     return NoteOut.model_validate(note)
 
 
-def Notes() -> Module:  # noqa: N802
+def Notes(open_ports: Callable[[NotesSettings], AbstractAsyncContextManager[Any]] = open_search) -> Module:  # noqa: N802
     return Module(
         contract=CONTRACT,
         routers=(router,),
         metadata=Base.metadata,
         migrations=Path(__file__).parent / "notes_migrations",
         settings=NotesSettings,
-        open=open_search,
+        open=open_ports,
         bindings=(INDEX.bind(index_note), CHARGE.bind(charge), IMPORT.bind(import_note)),
     )

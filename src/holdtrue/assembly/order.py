@@ -54,7 +54,7 @@ def _missing(module: Module, wanted: Requirement, present: dict[str, Module]) ->
     if not wanted.accepts(found.contract.version):
         return Fault(
             "MODULE_VERSION",
-            f"{module.name} requires {wanted.module}>={wanted.major}.{wanted.minor}; composed is {found.contract.version}",
+            f"{module.name} requires {wanted.module}>={wanted.major}.{wanted.minor}, not {found.contract.version}",
             why="A later major version may have changed what it promises.",
             do=f"Use versions of {module.name} and {wanted.module} that fit.",
         )

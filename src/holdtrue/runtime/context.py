@@ -52,8 +52,11 @@ class Context:
 
 
 def uuid7() -> UUID:
-    """A UUID that sorts by time (RFC 9562, 5.7), so that new rows of an index stay together."""
-    millis = time.time_ns() // 1_000_000
-    value = (millis & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) | 0x7 << 76
-    return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+    """A UUID that sorts by time, to a quarter of a microsecond (RFC 9562, 5.7 and 6.2 method 3).
+
+    So new rows of an index stay together, and what one process wrote earlier is done earlier.
+    """
+    nanos = time.time_ns()
+    millis, rest = divmod(nanos, 1_000_000)
+    head = (millis & (1 << 48) - 1) << 16 | 0x7 << 12 | rest * 4096 // 1_000_000
+    return UUID(int=head << 64 | 0x2 << 62 | int.from_bytes(os.urandom(8), "big") >> 2)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Result, Table, and_, func, literal_column, or_, select, update
+from sqlalchemy import Result, Table, and_, func, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,7 +20,6 @@ from holdtrue.runtime.models import inbox, outbox
 
 Box = Literal["outbox", "inbox"]
 TABLES: Mapping[Box, Table] = {"outbox": outbox, "inbox": inbox}
-FAR: ColumnElement[datetime] = literal_column("'infinity'::timestamptz")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from holdtrue.runtime import outbox
 from holdtrue.runtime.context import Context, Principal
 from holdtrue.runtime.faults import Fault
-from holdtrue.runtime.outbox import FAR, Claimed, Ref
+from holdtrue.runtime.outbox import Claimed, Ref
 from holdtrue.runtime.registry import Handler
 from holdtrue.runtime.unit import Services, UnitOfWork
 
@@ -147,7 +147,7 @@ class Driver:
             await self._note(claimed, state="dead", error=f"nobody handles {claimed.job}")
             return True
         if claimed.interrupted and handler.unknown == "hold":
-            await self._note(claimed, state="unknown", due_at=FAR, error="the worker died in the attempt before")
+            await self._note(claimed, state="unknown", due_at=None, error="the worker died in the attempt before")
             return True
         if claimed.attempts > handler.attempts:
             await self._note(claimed, state="dead", error="the worker died in its last attempt")
@@ -181,9 +181,9 @@ class Driver:
 
     async def _again(self, handler: Handler, claimed: Claimed, state: str, error: str) -> None:
         if state == "unknown" and handler.unknown == "hold":
-            await self._note(claimed, state="unknown", due_at=FAR, error=error)
+            await self._note(claimed, state="unknown", due_at=None, error=error)
         elif claimed.attempts >= handler.attempts:
-            await self._note(claimed, state="unknown" if state == "unknown" else "dead", due_at=FAR, error=error)
+            await self._note(claimed, state="unknown" if state == "unknown" else "dead", due_at=None, error=error)
         else:
             wait = self._backoff.wait(claimed.attempts, self._dice)
             await self._note(claimed, state=state, due_at=func.now() + wait, error=error)

@@ -38,11 +38,11 @@ class Worker:
     """Any number of them on any number of machines."""
 
     def __init__(self, process: Process, *, dice: random.Random | None = None) -> None:
-        self._process = process
+        self.process = process
         self._services = process.services
         self._settings = process.settings
         self._stop = asyncio.Event()
-        self._driver = Driver(
+        self.driver = Driver(
             self._services,
             lease=timedelta(seconds=self._settings.lease_seconds),
             backoff=Backoff(base=self._settings.backoff_seconds),
@@ -66,13 +66,13 @@ class Worker:
             await asyncio.gather(self._watch(), *lanes)
 
     def _conninfo(self) -> str:
-        url = make_url(self._process.database_url)
+        url = make_url(self.process.database_url)
         return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
     async def wake(self, box: outbox.Box, id: str, tenant: str | None = None) -> None:  # noqa: A002
         """What procrastinate calls: look at one row, and do what it says."""
         known = UUID(tenant) if tenant else NO_TENANT
-        await self._driver.drive(Ref(box=box, tenant=None if known == NO_TENANT else known, id=UUID(id)))
+        await self.driver.drive(Ref(box=box, tenant=None if known == NO_TENANT else known, id=UUID(id)))
 
     async def _lane(self, app: procrastinate.App, name: str) -> None:
         while not self._stop.is_set():
@@ -129,7 +129,7 @@ class Worker:
         """Do everything that is due, oldest first, until nothing is; for tests and one-shot runs. How much was done."""
         done = 0
         while True:
-            driven = [await self._driver.drive(ref) for ref in await self._due()]
+            driven = [await self.driver.drive(ref) for ref in await self._due()]
             if not any(driven):
                 return done
             done += sum(driven)

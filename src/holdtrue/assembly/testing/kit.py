@@ -20,7 +20,7 @@ from holdtrue.runtime.web.app import build_app
 from holdtrue.runtime.worker import Worker
 
 T = TypeVar("T")
-_HURRY = "UPDATE holdtrue_{} SET due_at = now() WHERE state IN ('queued', 'unknown') AND due_at < 'infinity'"
+_HURRY = "UPDATE holdtrue_{} SET due_at = now() WHERE state IN ('queued', 'unknown') AND due_at IS NOT NULL"
 
 
 class Kit:

@@ -28,7 +28,7 @@ WORK = """
     origin jsonb NOT NULL,
     state text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'running', 'done', 'unknown', 'dead')),
     attempts bigint NOT NULL DEFAULT 0,
-    due_at timestamptz NOT NULL DEFAULT now(),
+    due_at timestamptz DEFAULT now(),
     lease_until timestamptz,
     error text,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -106,7 +106,7 @@ def waking() -> None:
     for box in ("outbox", "inbox"):
         execute(f"""
             CREATE TRIGGER wake AFTER INSERT OR UPDATE OF due_at ON holdtrue_{box} FOR EACH ROW
-            WHEN (NEW.{UNDONE} AND NEW.due_at < 'infinity') EXECUTE FUNCTION holdtrue_wake('{box}')""")
+            WHEN (NEW.{UNDONE} AND NEW.due_at IS NOT NULL) EXECUTE FUNCTION holdtrue_wake('{box}')""")
 
 
 def watching() -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from holdtrue.check import composed
 from holdtrue.check.events import CheckDone, CheckStarted, Event, GuaranteeDone, GuaranteeStarted, StageProgress
 from holdtrue.check.keep import RunDirectory
 from holdtrue.check.prove import Order, prove
@@ -21,6 +22,7 @@ from holdtrue.check.select import select
 from holdtrue.check.surveyed import compare
 from holdtrue.contract.document import Document
 from holdtrue.contract.errors import HoldtrueError, UsageError
+from holdtrue.contract.project import read_project
 from holdtrue.contract.reader import Loaded, read
 from holdtrue.contract.report import Coverage, Reached, Report, Result, Summary
 from holdtrue.contract.words import Outcome, verdict
@@ -72,6 +74,10 @@ async def _check(options: Options, tell: Callable[[Event], None]) -> None:
     started = time.monotonic()
     loaded = read(options.directory)
     chosen = select(options.only, options.places)
+    python = options.python
+    if loaded.lock is not None:
+        python = composed.interpreter(loaded.path.parent, read_project(loaded.path.parent), options.python)
+        await composed.verify(loaded, python)
     seed = options.seed if options.seed is not None else secrets.randbelow(2**31)
     tell(
         CheckStarted(
@@ -91,7 +97,7 @@ async def _check(options: Options, tell: Callable[[Event], None]) -> None:
                     seed=seed,
                     logs=kept.logs,
                     keep=options.keep,
-                    python=options.python,
+                    python=python,
                     tell=lambda doing: tell(StageProgress(doing=doing)),
                 )
             )

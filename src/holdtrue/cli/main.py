@@ -29,6 +29,7 @@ _HELP = """Hold an app to its contract by rehearsing production on it, before an
 \b
 First steps:
   holdtrue schema document     what a contract document (holdtrue.toml) may say
+  holdtrue lock                derive the document of an app composed from modules
   holdtrue check               hold the app in this directory to its document
   holdtrue explain PAY011      what a guarantee means, wrong and right
 """
@@ -100,7 +101,7 @@ Exit codes:
 @app.command(cls=_CheckCommand, epilog=_CHECK_EPILOG)
 def check(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The app's directory, with its holdtrue.toml.")
+        Path, typer.Argument(metavar="DIR", help="The app's directory, with its holdtrue.toml or holdtrue.lock.")
     ] = Path(),
     only: Annotated[
         list[str] | None, typer.Option(metavar="CODE", help="Only this guarantee; repeat it or separate by commas.")
@@ -205,6 +206,38 @@ def schema(
 
     chosen = document_schema() if of is Published.DOCUMENT else report_schema()
     typer.echo(_json.dumps(chosen, indent=2, ensure_ascii=False))
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  holdtrue lock                                  after a change of routes, tables, permissions, hooks or modules
+  holdtrue lock --check                          in CI: does the lock fit?
+  holdtrue lock --assembly shop.main:assembly    where pyproject.toml does not say it: [tool.holdtrue] assembly
+
+\b
+Exit codes:
+  0 written, or fits   1 --check: stale   2 wrong usage, or the app does not compose
+"""
+)
+def lock(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The composed app's directory.")] = Path(),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; say what is stale.")] = False,
+    assembly: Annotated[
+        str | None, typer.Option(metavar="MODULE:NAME", help="Where compose(...) put the assembly.")
+    ] = None,
+    python: Annotated[str | None, typer.Option(metavar="PATH", help="The app's interpreter.")] = None,
+) -> None:
+    """Pin a composed app: its modules, and the contract document that it derives.
+
+    Imports the app in its own interpreter, without opening anything, and writes holdtrue.lock (versions and digests of
+    its modules, and the document that `holdtrue check` holds it to) and an index for agents in AGENTS.md.
+    """
+    from holdtrue.cli.lock import Request, run
+
+    code, told = run(Request(directory=directory, check=check, assembly=assembly, python=python))
+    typer.echo(told, nl=False)
+    raise typer.Exit(code)
 
 
 def _listed(values: list[str] | None) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""Reads ``holdtrue.toml``, and says everything that is wrong with it at once, by file, line and key."""
+"""Reads a contract document, and says everything that is wrong with it at once, by file, line and key.
+
+An adopted app wrote it as ``holdtrue.toml``; a composed one derived it, and has it in its ``holdtrue.lock``.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,17 @@ from pathlib import Path
 
 from holdtrue.contract import references, shape
 from holdtrue.contract.document import Document
+from holdtrue.contract.lock import LOCK_NAME, Lock, parse_lock
 from holdtrue.contract.positions import Positions
 from holdtrue.contract.problems import DocumentErrors, Position, Problem
+from holdtrue.contract.project import read_project
 
 FILE_NAME = "holdtrue.toml"
 
+_COMPOSED = "this app is composed from modules: derive its document with `holdtrue lock`"
+_DERIVED = "The document is derived: mend the contract in the code that says so, then run `holdtrue lock`."
 _MINIMAL = """\
+an app composed from modules has it in holdtrue.lock: run `holdtrue lock`; for any other,
 write a first one by hand (`holdtrue adopt` will do it in a later release):
     [app]
     name = "my shop"
@@ -45,6 +53,8 @@ class Loaded:
     positions: Positions
     notes: tuple[Problem, ...] = ()
     """What is wrong without stopping the check: expired waivers, which the document no longer has."""
+    lock: Lock | None = None
+    """Where it was derived, the lock that has it."""
 
     def locate(self, pointer: Sequence[str | int]) -> Position:
         """Return where a part of the document stands, such as ``("routes", "GET /orders", "permission")``.
@@ -55,15 +65,18 @@ class Loaded:
 
 
 def read(path: Path, *, today: date | None = None) -> Loaded:
-    """Read a document from a file, or from ``holdtrue.toml`` in a directory.
+    """Read a document from a file, or from ``holdtrue.toml`` or else ``holdtrue.lock`` in a directory.
 
     ``today`` decides which waivers have expired; the machine's date when absent.
 
     Raises:
         DocumentErrors: everything that is wrong with it.
+        UsageError: the lock is not one of this version.
     """
-    file = path / FILE_NAME if path.is_dir() else path
+    file = _file(path)
     text = _text(file)
+    if file.suffix == Path(LOCK_NAME).suffix:
+        return fitted(parse_lock(text, file), file)
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -88,11 +101,31 @@ def read(path: Path, *, today: date | None = None) -> Loaded:
     )
 
 
+def fitted(lock: Lock, file: Path) -> Loaded:
+    """A lock's document, once its parts fit together. It has no waivers: they are for what somebody wrote.
+
+    Raises:
+        DocumentErrors: they do not.
+    """
+    positions = Positions(file, "")
+    if problems := references.problems(lock.document, positions):
+        raise DocumentErrors(list(dict.fromkeys(problems)), note=_DERIVED)
+    return Loaded(document=lock.document, path=file, positions=positions, lock=lock)
+
+
+def _file(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    lock = path / LOCK_NAME
+    return lock if lock.exists() and not (path / FILE_NAME).exists() else path / FILE_NAME
+
+
 def _text(file: Path) -> str:
     try:
         return file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except (FileNotFoundError, NotADirectoryError):
-        raise DocumentErrors([_whole(file, "there is no contract document here", _MINIMAL)]) from None
+        hint = _COMPOSED if read_project(file.parent).assembly else _MINIMAL
+        raise DocumentErrors([_whole(file, "there is no contract document here", hint)]) from None
     except OSError as error:
         raise DocumentErrors([_whole(file, f"cannot be read: {error.strerror}", "")]) from None
     except UnicodeDecodeError as error:

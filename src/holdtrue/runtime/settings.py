@@ -13,6 +13,8 @@ from holdtrue.runtime.faults import Fault, Faults
 
 S = TypeVar("S", bound="ModuleSettings")
 _PLACEHOLDERS = ("changeme", "change-me", "change_me", "password", "secret", "placeholder", "example", "your-")
+OF_A_REHEARSAL = "HOLDTRUE_STAGE_"
+"""Begins what a rehearsal tells a process about its surroundings; no setting of the app."""
 
 
 def prefix(text: str) -> SettingsConfigDict:
@@ -117,7 +119,8 @@ def _unknown(kind: type[ModuleSettings], environ: Mapping[str, str]) -> Iterable
     start = kind.model_config.get("env_prefix", "").upper()
     known = set(variables(kind))
     for name in sorted(environ):
-        if start and name.upper().startswith(start) and name.upper() not in known:
+        ours = start and name.upper().startswith(start) and not name.startswith(OF_A_REHEARSAL)
+        if ours and name.upper() not in known:
             yield Fault(
                 "SETTING_UNKNOWN",
                 f"{name} is set, and nothing reads it",

@@ -1,0 +1,97 @@
+"""Derives a composed app's lock and index for agents: ``python -m holdtrue.assembly.lock shop.main:assembly``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import holdtrue
+from holdtrue.assembly.__main__ import assembly_at
+from holdtrue.assembly.compose import Assembly
+from holdtrue.assembly.index import index
+from holdtrue.assembly.sources import Packages, digest_of, folder_of, top_packages
+from holdtrue.contract import Hook
+from holdtrue.contract.errors import HoldtrueError
+from holdtrue.contract.lock import Bound, Lock, Pinned, Runtime
+
+_BELOW = ("contract", "runtime", "assembly")
+
+
+def lock(assembly: Assembly, target: str, directory: Path) -> Lock:
+    """What an app in ``directory`` is made of. Reads files and opens nothing else."""
+    packages = Packages()
+    directory = directory.resolve()
+    modules: dict[str, Pinned] = {}
+    own: list[Path] = []
+    for module in assembly.modules:
+        place = folder_of(module)
+        distribution = None if _is_own(place, directory) else packages.owner(place)
+        if distribution is None:
+            own.append(place)
+        modules[module.name] = Pinned(
+            distribution=distribution.name if distribution else "",
+            version=distribution.version if distribution else "",
+            contract=module.contract.version,
+            digest=module.promise.digest,
+            source=digest_of(place) if distribution else "",
+        )
+    if (composed := _file_of(target)) is not None:
+        own.append(composed)
+    return Lock(
+        schema_=1,
+        assembly=target,
+        source=digest_of(*top_packages(own)),
+        runtime=Runtime(version=holdtrue.__version__, source=_runtime_source()),
+        modules=modules,
+        bindings=[
+            Bound(
+                target=each.target.name,
+                kind=each.target.kind,
+                function=each.name,
+                money=isinstance(each.target, Hook) and each.target.money,
+            )
+            for each in assembly.bindings
+        ],
+        revisions={each.revision: digest_of(Path(each.path)) for each in assembly.migrations.order},
+        document=assembly.document(target),
+    )
+
+
+def _is_own(place: Path, directory: Path) -> bool:
+    """Whether code belongs to the app's directory; an environment inside of it does not."""
+    return place.is_relative_to(directory) and "site-packages" not in place.parts
+
+
+def _file_of(target: str) -> Path | None:
+    found = sys.modules.get(target.partition(":")[0])
+    file = getattr(found, "__file__", None)
+    return Path(file).resolve() if file else None
+
+
+def _runtime_source() -> str:
+    root = Path(holdtrue.__file__).resolve().parent
+    return digest_of(*(root / name for name in _BELOW))
+
+
+def main() -> int:
+    """Print the lock and the index as JSON; what the app prints while it is imported goes to standard error."""
+    parser = argparse.ArgumentParser(prog="python -m holdtrue.assembly.lock")
+    parser.add_argument("target", help="where compose(…) put the assembly: shop.main:assembly")
+    options = parser.parse_args()
+    try:
+        with redirect_stdout(sys.stderr):
+            assembly = assembly_at(options.target)
+            locked = lock(assembly, options.target, Path.cwd())
+            told = {"lock": locked.as_json(), "index": index(assembly, options.target)}
+    except HoldtrueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sys.stdout.write(json.dumps(told))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

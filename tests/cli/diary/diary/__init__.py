@@ -1,0 +1,1 @@
+"""A small composed app for the tests of the command line."""

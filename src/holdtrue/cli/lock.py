@@ -41,14 +41,16 @@ def run(request: Request) -> tuple[int, str]:
     target = request.assembly or project.assembly or (old.assembly if old else None)
     if target is None:
         raise _nowhere(directory)
+    agents = directory / AGENTS_NAME
+    text = _text(agents)
+    _refuse_half(text, agents)
     python = composed.interpreter(directory, project, request.python)
     derived = asyncio.run(composed.derive(directory, target, python))
     fitted(derived.lock, directory / LOCK_NAME)
     changes = differences(old, derived.lock) if old else []
-    agents = directory / AGENTS_NAME
-    wanted = _with_index(_text(agents), derived.index, agents)
+    wanted = _with_index(text, derived.index)
     if request.check:
-        return _compared(directory, old, unreadable, changes, index_fits=_text(agents) == wanted)
+        return _compared(directory, old, unreadable, changes, index_fits=text == wanted)
     (directory / LOCK_NAME).write_text(derived.lock.text, encoding="utf-8")
     agents.write_text(wanted, encoding="utf-8")
     return 0, _written(derived.lock, old, changes)
@@ -71,12 +73,16 @@ def _text(file: Path) -> str:
         return ""
 
 
-def _with_index(text: str, index: str, file: Path) -> str:
+def _with_index(text: str, index: str) -> str:
     """A text with the index between its markers, or at its end."""
     block = f"{BEGIN}\n{index.strip()}\n{END}"
     if _MARKED.search(text):
         return _MARKED.sub(lambda _: block, text, count=1)
-    if "<!-- holdtrue:" in text:
+    return f"{text.rstrip()}\n\n{block}\n".lstrip()
+
+
+def _refuse_half(text: str, file: Path) -> None:
+    if "<!-- holdtrue:" in text and not _MARKED.search(text):
         raise UsageError(
             "one of the two markers of the index is missing",
             where=str(file),
@@ -84,7 +90,6 @@ def _with_index(text: str, index: str, file: Path) -> str:
             do="Remove what is left of the index and its marker; `holdtrue lock` adds both. They are:\n"
             f"    {BEGIN}\n    {END}",
         )
-    return f"{text.rstrip()}\n\n{block}\n".lstrip()
 
 
 def _compared(

@@ -13,7 +13,9 @@ class PageWritten(Payload):
     page_id: str
 
 
-PAGE_WRITTEN = Event(name="diary.page_written", payload=PageWritten, audited=True, subject="page_id", doc="a page is kept")
+PAGE_WRITTEN = Event(
+    name="diary.page_written", payload=PageWritten, audited=True, subject="page_id", doc="a page is kept"
+)
 PAGE = Transform(name="diary.page", payload=Page, doc="changes a page before it is kept")
 
 CONTRACT = Contract(

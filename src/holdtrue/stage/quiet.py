@@ -47,8 +47,9 @@ class Quiet:
         start = clock()
         with self._wire.record() as recording:
             while (watched := clock() - start) < LONG_LEARNING:
-                heard = Counter(key_of(statement) for statement in recording.statements)
-                if watched >= LEARNING and (not heard or max(heard.values()) >= OFTEN):
+                heard = Counter(key_of(statement) for statement in recording.statements).values()
+                enough = LEARNING / 2 if heard and min(heard) >= OFTEN else LEARNING
+                if watched >= enough and (not heard or max(heard) >= OFTEN):
                     break
                 await asyncio.sleep(LEARNING / 12)
         self.habits = learned(recording.statements, LEARNING)

@@ -43,7 +43,7 @@ from holdtrue.stage.play import HOME, deliver, deliver_well, purchase
 from holdtrue.stage.relation import Relation
 from holdtrue.stage.scene import Scene
 from holdtrue.stage.steps import StepFailedError
-from holdtrue.stage.wire import Point, Statement
+from holdtrue.stage.wire import Point, Statement, passed
 
 REDELIVERIES = 3
 """Stripe redelivers for days; three times tell."""
@@ -127,7 +127,7 @@ async def _find(
             await deliver_well(stage, webhook, event)
         if not seen.rows:
             continue
-        for point, statement in points(seen.statements):
+        for point, (statement, *_) in passed(seen.statements):
             crashes += [
                 Crash(
                     webhook=webhook,
@@ -149,19 +149,6 @@ def _ways(point: Point, statement: Statement, mailed: float | None) -> list[str]
             return []  # whether a mail that was accepted is told to have been sent is another promise
         return ["kill before"] if statement.kind == "commit" else []
     return ["cut before", "cut after", "kill before"] if statement.kind == "commit" else ["cut before"]
-
-
-def points(statements: list[Statement]) -> list[tuple[Point, Statement]]:
-    """Address each statement worth stopping at by its shape and how often that shape came before it."""
-    counts: dict[tuple[str, str], int] = {}
-    found = []
-    for statement in statements:
-        key = (statement.process, statement.shape)
-        ordinal = counts.get(key, 0)
-        counts[key] = ordinal + 1
-        if statement.is_point:
-            found.append((Point(statement.process, statement.shape, ordinal), statement))
-    return found
 
 
 async def _play(stage: Stage, crash: Crash, later: list[Event], relation: Relation) -> Harm | None:

@@ -10,10 +10,10 @@ from holdtrue.stage.wire.errors import NotIdle, WireError
 from holdtrue.stage.wire.link import Upstream
 from holdtrue.stage.wire.listener import Listener
 from holdtrue.stage.wire.points import Arm, Held, Hold, Pause, Point
-from holdtrue.stage.wire.recording import Recording, Statement
+from holdtrue.stage.wire.recording import Recording, Statement, passed
 from holdtrue.stage.wire.wire import InFlight, OpenTransaction, Wire
 
 __all__ = [
     "Arm", "Held", "Hold", "InFlight", "Listener", "NotIdle", "OpenTransaction", "Pause", "Point", "Recording",
-    "Statement", "Upstream", "Wire", "WireError",
+    "Statement", "Upstream", "Wire", "WireError", "passed",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -117,20 +117,28 @@ class Recording:
         arm where the recording would start; `process`, `in_request` and `writes_only` leave out points without
         changing the ordinals of the others.
         """
-        units: dict[int, list[Statement]] = {}
-        for statement in self.statements:
-            if statement.is_point:
-                units.setdefault(statement.unit, []).append(statement)
-        found: list[Point] = []
-        seen: Counter[tuple[str, str]] = Counter()
-        for _, unit in sorted(units.items()):
-            first = unit[0]
-            wanted = (
-                process in (None, first.process)
-                and in_request in (None, first.in_request)
-                and (not writes_only or any(statement.is_write_point for statement in unit))
-            )
-            if wanted:
-                found.append(Point(first.process, first.shape, seen[first.process, first.shape]))
-            seen.update((statement.process, statement.shape) for statement in unit)
-        return found
+        return [
+            point
+            for point, unit in passed(self.statements)
+            if process in (None, unit[0].process)
+            and in_request in (None, unit[0].in_request)
+            and (not writes_only or any(statement.is_write_point for statement in unit))
+        ]
+
+
+def passed(statements: Iterable[Statement]) -> list[tuple[Point, list[Statement]]]:
+    """The points passed by some statements, in the order sent, each with the point's statements that were sent as one.
+
+    Ordinals count from the first of these statements.
+    """
+    units: dict[int, list[Statement]] = {}
+    for statement in statements:
+        if statement.is_point:
+            units.setdefault(statement.unit, []).append(statement)
+    found: list[tuple[Point, list[Statement]]] = []
+    seen: Counter[tuple[str, str]] = Counter()
+    for _, unit in sorted(units.items()):
+        first = unit[0]
+        found.append((Point(first.process, first.shape, seen[first.process, first.shape]), unit))
+        seen.update((statement.process, statement.shape) for statement in unit)
+    return found

@@ -103,7 +103,7 @@ class Worker:
             try:
                 await self.sweep()
                 for schedule in self._services.registry.schedules:
-                    await self._turn(schedule)
+                    await self.turn(schedule)
             except (SQLAlchemyError, OSError) as error:
                 log.warning("the sweep found no database: %s", type(error).__name__)
             await self._rest(self._settings.sweep_seconds)
@@ -118,7 +118,7 @@ class Worker:
         async with self._unit() as unit:
             await unit.session.execute(_SWEEP, {"grace": grace, "keep": self._settings.keep_days * 86400})
 
-    async def _turn(self, schedule: Schedule) -> None:
+    async def turn(self, schedule: Schedule) -> None:
         """Enqueue a scheduled job if its time has come and no other worker did."""
         async with self._unit() as unit:
             slot = int(unit.now().timestamp() // schedule.every.total_seconds())

@@ -32,6 +32,11 @@ class Health:
 
     async def trouble(self) -> str | None:
         """Why the app must not serve; None when it may. Tries each column that the code reads, as the app's role."""
+        trouble = await self._look()
+        self._known_good = trouble is None
+        return trouble
+
+    async def _look(self) -> str | None:
         try:
             async with self._database.engine.connect() as connection:
                 versions = frozenset(await connection.scalars(text("SELECT version_num FROM alembic_version")))
@@ -71,6 +76,6 @@ class Health:
     async def admit(self) -> bool:
         """Whether requests may pass; asks the database at most once a second as long as they may not."""
         if not self._known_good and time.monotonic() - self._asked >= 1:
-            self._known_good = await self.trouble() is None
             self._asked = time.monotonic()
+            await self.trouble()
         return self._known_good

@@ -81,7 +81,7 @@ class Postgres:
 
     def drop(self, urls: Urls) -> None:
         """Drop a database, whoever is connected to it."""
-        self._admin(f"DROP DATABASE {urlsplit(urls.app).path.strip('/')} WITH (FORCE)")
+        self._admin(f"DROP DATABASE IF EXISTS {urlsplit(urls.app).path.strip('/')} WITH (FORCE)")
 
     def _admin(self, *statements: str) -> None:
         with psycopg.connect(self.urls("postgres").superuser, autocommit=True) as connection:

@@ -32,7 +32,6 @@ async def ready(request: Request) -> JSONResponse:
     """Whether this process can serve. A silent worker is told and does not take the app out of service."""
     health = request.app.state.health
     if trouble := await health.trouble():
-        health.doubt()
         return problems.problem(503, trouble, "unavailable", {"Retry-After": "5"})
     silence = await health.worker_silence()
     heard = silence is not None and silence < WORKER_SILENT_SECONDS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from typing import Any, get_type_hints
 
 from holdtrue.contract import Binding
@@ -14,7 +13,9 @@ from holdtrue.runtime.work import Work
 def mismatch(binding: Binding) -> str | None:
     """What does not fit; None when all does."""
     function, target = binding.function, binding.target
-    if not _is_async(function):
+    if not inspect.isroutine(function):
+        return "it is not a function with a name, and rows of the outbox name it"
+    if not inspect.iscoroutinefunction(inspect.unwrap(function)):
         return "it is not an async function"
     parameters = list(inspect.signature(function).parameters.values())
     positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
@@ -22,7 +23,7 @@ def mismatch(binding: Binding) -> str | None:
     if len(positional) < 2 or len(required) > 2:
         return f"it takes {len(required)} arguments instead of two"
     try:
-        hints = get_type_hints(_function(function))
+        hints = get_type_hints(function)
     except NameError as error:
         return f"its annotations cannot be read: {error}"
     first, second = (hints.get(each.name) for each in positional[:2])
@@ -35,14 +36,6 @@ def mismatch(binding: Binding) -> str | None:
     if not _accepts(target.output, returned):
         return f"it returns {_shown(returned)} instead of {_shown(target.output)}"
     return None
-
-
-def _function(function: Callable[..., Any]) -> Callable[..., Any]:
-    return function if inspect.isroutine(function) else type(function).__call__
-
-
-def _is_async(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(inspect.unwrap(_function(function)))
 
 
 def _accepts(annotated: Any, given: Any) -> bool:

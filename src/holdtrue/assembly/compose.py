@@ -91,7 +91,7 @@ def compose(
     Raises:
         Faults: everything that is missing or does not fit, each with a code and both sides.
     """
-    sorted_modules, faults = ordered([*modules, app])
+    sorted_modules, faults = ordered(app, modules)
     bound = [(module.name, binding) for module in sorted_modules for binding in module.bindings]
     bound += [("the app", binding) for binding in bindings]
     faults += clashes([HEALTH_MODULE, *sorted_modules], bound)

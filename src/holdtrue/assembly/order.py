@@ -9,11 +9,11 @@ from holdtrue.contract import Requirement
 from holdtrue.runtime import Fault, Module
 
 
-def ordered(modules: Sequence[Module]) -> tuple[list[Module], list[Fault]]:
-    """The modules in order, and what hinders one."""
+def ordered(app: Module, modules: Sequence[Module]) -> tuple[list[Module], list[Fault]]:
+    """The modules in order, the app last, and what hinders an order."""
     faults: list[Fault] = []
     by_name: dict[str, Module] = {}
-    for module in modules:
+    for module in (*modules, app):
         if module.name in by_name:
             faults.append(
                 Fault(
@@ -21,17 +21,20 @@ def ordered(modules: Sequence[Module]) -> tuple[list[Module], list[Fault]]:
                 )
             )
         by_name[module.name] = module
-    needs: dict[str, set[str]] = {}
+    needs: dict[str, list[str]] = {}
     for module in by_name.values():
         wanted = [Requirement.parse(each) for each in module.contract.requires]
         maybe = [Requirement.parse(each) for each in module.contract.optional]
         faults += [fault for each in wanted if (fault := _missing(module, each, by_name))]
         faults += [fault for each in maybe if each.module in by_name and (fault := _missing(module, each, by_name))]
-        needs[module.name] = {each.module for each in (*wanted, *maybe) if each.module in by_name}
+        needs[module.name] = [each.module for each in (*wanted, *maybe) if each.module in by_name]
+    needs[app.name] += [name for name in by_name if name != app.name and app.name not in needs[name]]
     try:
         names = list(TopologicalSorter(needs).static_order())
     except CycleError as error:
-        cycle = " → ".join(error.args[1])
+        names = error.args[1][:-1]
+        first = names.index(min(names))
+        cycle = " → ".join([*names[first:], *names[:first], names[first]])
         faults.append(
             Fault(
                 "MODULE_CYCLE",

@@ -165,7 +165,8 @@ def downgrade() -> None:
     drop_function("holdtrue_wake()")
     execute("""
         DO $body$ DECLARE each record; BEGIN
-            DROP TABLE procrastinate_events, procrastinate_periodic_defers, procrastinate_jobs, procrastinate_workers CASCADE;
+            DROP TABLE procrastinate_events, procrastinate_periodic_defers, procrastinate_jobs, procrastinate_workers
+                CASCADE;
             FOR each IN SELECT oid::regprocedure AS name FROM pg_proc WHERE proname LIKE 'procrastinate\\_%' LOOP
                 EXECUTE 'DROP FUNCTION ' || each.name || ' CASCADE';
             END LOOP;

@@ -125,7 +125,9 @@ class World:
         return await self.mailed(email)
 
     async def mailed(self, email: str) -> str:
-        [mail, *_] = await self.kit.sql("SELECT payload FROM doors_mails WHERE recipient = %s ORDER BY id DESC", email)
+        [mail, *_] = await self.kit.sql(
+            "SELECT payload FROM doors_mails WHERE recipient = %s ORDER BY id DESC", email.lower()
+        )
         return str(mail["payload"]["link"]).partition("#invitation=")[2]
 
     async def joined(self, by: Person, name: str, role: str) -> tuple[Person, str]:

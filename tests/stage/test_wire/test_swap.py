@@ -212,3 +212,23 @@ async def _database_of(connection: psycopg.AsyncConnection) -> str:
     row = await (await connection.execute("SELECT current_database()")).fetchone()
     assert row is not None
     return str(row[0])
+
+
+async def test_two_listeners_exchange_their_names_under_living_connections(
+    bench: Bench, wire: Wire, web1: Listener, accounts: str
+) -> None:
+    second = await wire.listen("web2", accounts)
+    connection = await bench.connect(second, autocommit=True)
+    await connection.execute("SELECT 1")
+    wire.exchange_names("web1", "web2")
+    with wire.record() as recording:
+        await connection.execute("UPDATE accounts SET balance = 1")
+    assert [statement.process for statement in recording.statements] == ["web1"]
+    assert (web1.name, second.name) == ("web2", "web1")
+    arm = wire.cut(recording.points()[0], when="before")
+    with pytest.raises(psycopg.OperationalError):
+        await connection.execute("UPDATE accounts SET balance = 1")
+    assert arm.fired.is_set()
+    clone = await bench.database(template="template0")
+    await wire.swap(clone)
+    assert await _database_of(await bench.connect(web1, autocommit=True)) == clone

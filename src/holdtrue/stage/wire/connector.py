@@ -23,10 +23,8 @@ class Connector:
 
     async def open(self) -> tuple[Link, list[bytes]]:
         """A fresh server connection and its greeting. Raises Refused."""
-        target, welcome = self._target, self._welcome
-        link = Link(
-            process=target.name, database=target.database, generation=target.generation, on_gone=self._hub.link_gone
-        )
+        welcome = self._welcome
+        link = Link(target=self._target, on_gone=self._hub.link_gone)
         self._hub.links.add(link)
         try:
             greeting = await open_link(link, self._hub.upstream, version=welcome.version, parameters=welcome.parameters)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from holdtrue.stage.wire import protocol as p
 from holdtrue.stage.wire.errors import WireError
+from holdtrue.stage.wire.listener import Target
 
 _LOOPBACK = frozenset(("127.0.0.1", "::1", "localhost"))
 
@@ -84,10 +85,10 @@ class Owner(Protocol):
 class Link(asyncio.Protocol):
     """One server connection. Made by `open_link`; `gone` is set when its backend process has ended."""
 
-    def __init__(self, *, process: str, database: str, generation: int, on_gone: Callable[["Link"], None]) -> None:
-        self.process = process
-        self.database = database
-        self.generation = generation
+    def __init__(self, *, target: Target, on_gone: Callable[["Link"], None]) -> None:
+        self._target = target
+        self.database = target.database
+        self.generation = target.generation
         self.key = b""
         self.gone = asyncio.Event()
         self.finished = False
@@ -97,6 +98,11 @@ class Link(asyncio.Protocol):
         self._received = bytearray()
         self._arrived = asyncio.Event()
         self._transport: asyncio.Transport | None = None
+
+    @property
+    def process(self) -> str:
+        """Whose connection it is."""
+        return self._target.name
 
     @property
     def connected(self) -> bool:

@@ -33,7 +33,6 @@ class Session(asyncio.Protocol):
     def __init__(self, hub: Hub, target: Target) -> None:
         self.hub = hub
         self.target = target
-        self.process = target.name
         self.number = next(hub.connections)
         self.role = ""
         self.client_key = b""
@@ -61,6 +60,11 @@ class Session(asyncio.Protocol):
         self._cut_by: Arm | None = None
 
     # -- facts ----------------------------------------------------------------------------------------------------
+
+    @property
+    def process(self) -> str:
+        """Whose session it is; a listener may be given another name."""
+        return self.target.name
 
     @property
     def busy(self) -> bool:

@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand
 
 from holdtrue import __version__
+from holdtrue.cli import gate
 from holdtrue.contract.errors import HoldtrueError, UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _HELP = """Hold an app to its contract by rehearsing production on it, before an
 \b
 First steps:
   holdtrue schema document     what a contract document (holdtrue.toml) may say
+  holdtrue describe            what the modules offer: hooks, permissions, events
   holdtrue lock                derive the document of an app composed from modules
   holdtrue check               hold the app in this directory to its document
   holdtrue explain PAY011      what a guarantee means, wrong and right
@@ -240,8 +242,36 @@ def lock(
     raise typer.Exit(code)
 
 
+@app.command(
+    epilog="""\b
+Examples:
+  holdtrue describe                              what is composed here, or installed
+  holdtrue describe payments                     a module's contract
+  holdtrue describe payments.refund_allowed      a hook, with a binding to begin with
+  holdtrue describe payments --json              the same for machines
+"""
+)
+def describe(
+    what: Annotated[
+        str | None, typer.Argument(metavar="[MODULE[.HOOK]]", help="A module, or a hook, event or job of it.")
+    ] = None,
+    directory: Annotated[
+        Path, typer.Option("--dir", metavar="DIR", help="The composed app's directory; elsewhere: what is installed.")
+    ] = Path(),
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    python: Annotated[str | None, typer.Option(metavar="PATH", help="The app's interpreter.")] = None,
+) -> None:
+    """Read a module's contract: its hooks, events, permissions, routes and tables."""
+    from holdtrue.cli.describe import run
+
+    typer.echo(run(what, directory, as_json=json, python=python), nl=False)
+
+
 def _listed(values: list[str] | None) -> tuple[str, ...]:
     return tuple(part.strip() for value in values or () for part in value.split(",") if part.strip())
+
+
+gate.register(app)
 
 
 def main() -> None:

@@ -135,6 +135,24 @@ def test_a_volatile_column_of_an_old_row_is_learned_from_its_change() -> None:
     assert learned.unstable == ()
 
 
+def test_a_unique_token_given_to_an_old_row_is_learned_as_random() -> None:
+    vouchers = Table(
+        name="vouchers",
+        primary_key=("id",),
+        columns=(Column(name="id", type="bigint", category="N"), Column(name="code", type="text", category="S")),
+        unique=(("id",), ("code",)),
+    )
+    catalog = Catalog(tables={vouchers.full_name: vouchers})
+
+    def issued(code: str) -> Difference:
+        change = Update(key=(1,), old={"id": 1, "code": None}, new={"id": 1, "code": code}, changed=("code",))
+        return Difference(tables={"public.vouchers": Changes(updated=(change,))})
+
+    learned = learn(catalog, issued("kD83jfLw93kdPq"), issued("pL20dkEw77mzQx"))
+    assert [(each.column, each.how) for each in learned.noise.columns] == [("code", "random")]
+    assert learned.unstable == ()
+
+
 def test_a_scenario_that_makes_another_number_of_rows_is_unstable() -> None:
     two = Difference(
         tables={"public.receipts": Changes(inserted=({"id": 1, "payment": "x"}, {"id": 2, "payment": "x"}))}

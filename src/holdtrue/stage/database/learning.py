@@ -63,7 +63,8 @@ def _differing(catalog: Catalog, first: Difference, twin: Difference, noise: Noi
         if not mine or any(refers for _, _, refers in (*mine, *other)):
             continue
         table = str(group[0])
-        verdict = _judge(catalog.get(table), [cell for cell, *_ in mine], [cell for cell, *_ in other])
+        new = group[1] == "new"
+        verdict = _judge(catalog.get(table), [cell for cell, *_ in mine], [cell for cell, *_ in other], new=new)
         if verdict is not None:
             column, path = mine[0][0].general
             how, why = verdict
@@ -111,13 +112,16 @@ def _left_over(
     return sides[0], sides[1]
 
 
-def _judge(table: Table | None, mine: list[Cell], other: list[Cell]) -> tuple[How, str] | None:
-    """How a column that differs between equal runs is volatile, and why we think so; none when it must not differ."""
+def _judge(table: Table | None, mine: list[Cell], other: list[Cell], *, new: bool) -> tuple[How, str] | None:
+    """How a column that differs between equal runs is volatile, and why we think so; none when it must not differ.
+
+    Only a new row can be called by its key instead; an old row has its name.
+    """
     both = (*mine, *other)
     if any(cell.value is None for cell in both):
         return None
     first = mine[0]
-    if _is_key(table, first) and (first.kind in ("integer", "uuid") or _scrubbed(mine) == _scrubbed(other)):
+    if new and _is_key(table, first) and (first.kind in ("integer", "uuid") or _scrubbed(mine) == _scrubbed(other)):
         return "key", f"a key that the app makes up ({_example(mine, other)})"
     if first.kind == "time" or all(_is_moment(cell) for cell in both):
         return "time", f"a moment ({_example(mine, other)})"

@@ -21,11 +21,13 @@ _LEFT_OUT = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cac
 def folder_of(module: Module) -> Path:
     """The folder of a module's code, or its file where it is but one: where most of what it is made of is defined."""
     found = Counter(place for name in _names(module) if (place := _place(name)) is not None)
-    if module.migrations is not None:
-        found[_room(module.migrations.resolve()) or module.migrations.resolve()] += 1
+    if module.migrations is not None and (room := _room(module.migrations.resolve())) is not None:
+        found[room] += 1
     if not found:
         return Path(sys.modules[Module.__module__].__file__ or "")
-    return max(found, key=lambda place: (found[place], str(place)))
+    most = max(found, key=lambda place: (found[place], str(place)))
+    alone = not any(place != most and place.parent == most.parent for place in found)
+    return most if most.is_dir() or alone else most.parent
 
 
 def _names(module: Module) -> Iterator[str]:
@@ -45,7 +47,7 @@ def _place(name: str) -> Path | None:
     if module is None or not getattr(module, "__file__", None):
         return None
     file = Path(module.__file__ or "").resolve()
-    return _room(file.parent) or (file.parent if (file.parent / "__init__.py").exists() else file)
+    return _room(file.parent) or file
 
 
 def _room(folder: Path) -> Path | None:

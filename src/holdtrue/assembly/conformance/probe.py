@@ -63,7 +63,7 @@ def main() -> None:
         start(thread)
 
     # Not every Python version audits the start of a thread.
-    threading.Thread.start = started  # type: ignore[method-assign]
+    setattr(threading.Thread, "start", started)  # noqa: B010  (mypy knows that a method is not assigned to)
     sys.addaudithook(note)
     with contextlib.redirect_stdout(sys.stderr):
         for name in asked["names"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
 from typing import Any
 
 from holdtrue.contract import Bindable, Guard, Transform
@@ -32,11 +33,18 @@ class Source:
             except ModuleNotFoundError:
                 continue
             for name, value in vars(module).items():
-                if value is thing:
+                if value is thing and _is_public(module, name, value):
                     return place, name
         if isinstance(thing, type):
             return thing.__module__, thing.__qualname__
         return f"{self._package or '…'}.contract", thing.name.rpartition(".")[2].upper()  # type: ignore[attr-defined]
+
+
+def _is_public(module: ModuleType, name: str, value: object) -> bool:
+    """Whether a type checker lets it be imported from here: exported, or made here."""
+    if hasattr(module, "__all__"):
+        return name in module.__all__
+    return not isinstance(value, type) or value.__module__ == module.__name__
 
 
 def _order(name: str) -> tuple[int, str]:

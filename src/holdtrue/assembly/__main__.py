@@ -11,8 +11,12 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
 
 from holdtrue.assembly.compose import Assembly
+from holdtrue.contract import Job
 from holdtrue.contract.errors import HoldtrueError, UsageError
 from holdtrue.runtime import Fault, logs
 from holdtrue.runtime.worker import Worker
@@ -51,17 +55,20 @@ def migrate(assembly: Assembly, environ: Mapping[str, str], down: int | None) ->
     return 0
 
 
-async def work(assembly: Assembly, environ: Mapping[str, str], command: str) -> int:
+async def work(assembly: Assembly, environ: Mapping[str, str], command: str, job: str) -> int:
     """Run a worker until SIGTERM or SIGINT, or do what an operator asks for."""
     logs.configure()
     async with assembly.blueprint.open(environ, role="worker") as process:
-        if trouble := await process.health.trouble():
-            raise Fault("SCHEMA_NOT_READY", trouble, do="Migrate first: python -m holdtrue.assembly migrate …")
         worker = Worker(process)
         if command == "worker":
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, worker.stop)
             await worker.run()
+            return 0
+        if trouble := await process.health.trouble():
+            raise Fault("SCHEMA_NOT_READY", trouble, do="Migrate first: python -m holdtrue.assembly migrate …")
+        if command == "enqueue":
+            await worker.enqueue(_job(assembly, job))
             return 0
         letters = await worker.letters()
         for letter in letters:
@@ -71,11 +78,21 @@ async def work(assembly: Assembly, environ: Mapping[str, str], command: str) -> 
     return 0
 
 
+def _job(assembly: Assembly, name: str) -> Job[Any]:
+    jobs = {job.name: job for module in assembly.modules for job in module.contract.jobs}
+    if name not in jobs:
+        raise UsageError(f"there is no job {name!r}", do=f"There are: {', '.join(sorted(jobs)) or 'none'}.")
+    if any(each.is_required() for each in jobs[name].payload.model_fields.values()):
+        raise UsageError(f"the payload of {name} has fields without default", do="Enqueue it from a flow.")
+    return jobs[name]
+
+
 def main() -> int:
     """Parse, run, and say what went wrong in words."""
     parser = argparse.ArgumentParser(prog="python -m holdtrue.assembly")
-    parser.add_argument("command", choices=["migrate", "worker", "dead", "requeue", "document"])
+    parser.add_argument("command", choices=["migrate", "worker", "dead", "requeue", "enqueue", "document"])
     parser.add_argument("target", help="where compose(…) put the assembly: shop.main:assembly")
+    parser.add_argument("job", nargs="?", default="", help="enqueue: a job whose payload has defaults")
     parser.add_argument("--down", type=int, metavar="N", help="migrate: undo the newest N revisions")
     options = parser.parse_args()
     try:
@@ -86,10 +103,13 @@ def main() -> int:
             told = assembly.document(options.target).model_dump(mode="json", by_alias=True, exclude_defaults=True)
             sys.stdout.write(f"{json.dumps({'schema': 1} | told, indent=2)}\n")
             return 0
-        return asyncio.run(work(assembly, os.environ, options.command))
+        return asyncio.run(work(assembly, os.environ, options.command, options.job))
     except HoldtrueError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
+    except (DBAPIError, OSError) as error:
+        sys.stderr.write(f"DATABASE_SILENT: the database does not answer: {type(error).__name__}\n")
+        return 3
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from itertools import chain
 from typing import Any
 
@@ -24,6 +25,7 @@ def clashes(modules: Sequence[Module], bound: Sequence[Bound]) -> Iterator[Fault
     """Everything that does not fit together."""
     promises = [module.promise for module in modules]
     yield from _routes(promises)
+    yield from _grants(promises)
     yield from _tables(modules)
     yield from _names(promises)
     yield from _events(promises)
@@ -62,6 +64,20 @@ def _routes(promises: Sequence[Contract]) -> Iterator[Fault]:
                     do="Prefix one of them.",
                 )
             owner[shape] = promise.name
+
+
+def _grants(promises: Sequence[Contract]) -> Iterator[Fault]:
+    declared = {each.name for promise in promises for each in promise.permissions}
+    for promise in promises:
+        for grant in promise.grants:
+            for name in sorted(set(grant.permissions) - declared - {"*"}):
+                near = get_close_matches(name, declared, 3)
+                yield Fault(
+                    "PERMISSION_UNKNOWN",
+                    f"no composed module declares {name}",
+                    where=f"{promise.name}: role {grant.role}",
+                    do=f"Grant one that exists{': ' + ', '.join(near) if near else ''}.",
+                )
 
 
 def _tables(modules: Sequence[Module]) -> Iterator[Fault]:

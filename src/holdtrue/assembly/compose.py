@@ -46,6 +46,7 @@ class Assembly:
             bindings=bound,
             events=frozenset(each for contract in contracts for each in contract.events),
             mails=frozenset(each for contract in contracts for each in contract.mails),
+            permissions=frozenset(each.name for contract in contracts for each in contract.permissions),
             schedules=tuple(each for contract in contracts for each in contract.schedules),
             authenticator=next((each.authenticator for each in self.modules if each.authenticator), None),
             tenants=next((each.tenants for each in self.modules if each.tenants), None),
@@ -95,6 +96,8 @@ def compose(
     bound = [(module.name, binding) for module in sorted_modules for binding in module.bindings]
     bound += [("the app", binding) for binding in bindings]
     faults += clashes([HEALTH_MODULE, *sorted_modules], bound)
+    contracts = [module.promise for module in sorted_modules]
+    faults += [fault for module in sorted_modules if module.verify for fault in module.verify(contracts)]
     if faults:
         raise Faults(faults)
     return Assembly(

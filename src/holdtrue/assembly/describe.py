@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from holdtrue.contract import Permission, Public, Route, Signature, SignedIn
+from holdtrue.contract import Contract, Permission, Public, Route, Signature, SignedIn
 from holdtrue.contract import document as doc
 from holdtrue.runtime import Fault, Faults, Module, ModuleSettings
 from holdtrue.runtime.web.app import HEALTH
@@ -63,7 +63,7 @@ def describe(
         openapi="/openapi.json",
         permissions={each.name: each.doc for contract in contracts for each in contract.permissions},
         routes={route.key: _route(route, merged["webhooks"]) for route in routes},
-        principals=merged["principals"],
+        principals=_arrived(merged["principals"], contracts),
         resources=merged["resources"],
         refresh=next((each.rehearsal.refresh for each in reversed(contracts) if each.rehearsal.refresh), None),
         tenancy=None
@@ -85,6 +85,20 @@ def describe(
         else None,
         tables_out_of_scope=RUNTIME_TABLES,
     )
+
+
+def _arrived(principals: Mapping[str, doc.Principal], contracts: Sequence[Contract]) -> dict[str, doc.Principal]:
+    """Each principal comes to be a signed-in person first, unless it has a way of its own."""
+    arrival = next((each.rehearsal.arrival for each in reversed(contracts) if each.rehearsal.arrival), None)
+    if arrival is None:
+        return dict(principals)
+    told = arrival.model_dump_json(by_alias=True)
+    arrived = {}
+    for name, principal in principals.items():
+        own = doc.Principal.model_validate_json(told.replace("{principal}", name))
+        before = {"steps": [*own.steps, *principal.steps], "headers": own.headers, "cookies": own.cookies}
+        arrived[name] = principal if principal.headers or principal.cookies else principal.model_copy(update=before)
+    return arrived
 
 
 def _merged(modules: Sequence[Module]) -> dict[str, dict[str, Any]]:

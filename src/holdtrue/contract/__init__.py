@@ -16,6 +16,7 @@ from holdtrue.contract.hooks import (
 from holdtrue.contract.promises import (
     Access,
     Contract,
+    Grant,
     MailTemplate,
     OutboundHost,
     Permission,
@@ -42,6 +43,7 @@ __all__ = [
     "Call",
     "Contract",
     "Event",
+    "Grant",
     "Guard",
     "Hook",
     "Job",

@@ -278,6 +278,9 @@ class Audit(Model):
 class Rehearsal(Model):
     """A module's share of the contract document that only a rehearsal needs: who acts, and how things come to be."""
 
+    arrival: Principal | None = None
+    """How anybody comes to be a signed-in person. Its steps, headers and cookies come first in those of every principal
+    that says nothing of the kind; ``{principal}`` stands for the principal's name."""
     principals: dict[Name, Principal] = {}
     resources: dict[Name, Resource] = {}
     refresh: Refresh | None = None

@@ -31,6 +31,15 @@ class Permission:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Grant:
+    """What a role may do. Granting is a decision that a plan shows and a human approves."""
+
+    role: str
+    permissions: tuple[str, ...]
+    """``*`` stands for all that the composed modules declare."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Public:
     """Anybody may call the route."""
 
@@ -208,6 +217,8 @@ class Contract:
     """Modules it cannot do without: ``tenancy>=1.0``."""
     optional: tuple[str, ...] = ()
     permissions: tuple[Permission, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    """What roles may do, in the one module that knows roles."""
     events: tuple[Event[Any], ...] = ()
     """Events it emits."""
     consumes: tuple[Event[Any], ...] = ()

@@ -27,10 +27,15 @@ class Principal:
 
     kind: Literal["user", "key", "system", "provider", "nobody"]
     id: str = ""
+    user: str | None = None
+    """The person behind an API key; None where the key is the tenant's own."""
+    email: str | None = None
+    """The address that was verified, in lower case."""
     tenant: UUID | None = None
     """The tenant that the credential names; a claim, until live membership confirms it."""
     permissions: frozenset[str] | None = None
-    """What the credential allows at most; None does not narrow what the membership grants."""
+    """What the credential allows at most, None for everything that the membership grants; what is held now, once a
+    route with a permission let the principal in."""
     session: str | None = None
 
 
@@ -46,6 +51,8 @@ class Context:
     tenant: UUID | None = None
     request_id: str
     clock: Clock = utc_now
+    on_behalf_of: Principal | None = None
+    """Who caused a piece of work; the principal is then the job."""
     host: str = ""
     address: str = ""
     """The peer's network address, for limits; a proxy in front must be told to the server (uvicorn --proxy-headers)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import MetaData
 
 from holdtrue.contract import Binding, Contract
+from holdtrue.runtime.faults import Fault
 from holdtrue.runtime.ports import Authenticator, Mailer, Recorder, Tenants
 from holdtrue.runtime.settings import ModuleSettings
 from holdtrue.runtime.web.router import Router
@@ -34,6 +35,8 @@ class Module:
     tenants: Tenants | None = None
     mailer: Mailer | None = None
     recorder: Recorder | None = None
+    verify: Callable[[Sequence[Contract]], Iterable[Fault]] | None = None
+    """Looks at the contracts of all modules as the app is composed, and says what it cannot serve."""
 
     @property
     def name(self) -> str:

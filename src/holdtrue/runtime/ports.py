@@ -26,16 +26,21 @@ class Credentials:
     host: str
 
 
+NO_CREDENTIALS = Credentials(headers={}, cookies={}, host="")
+
+
 @dataclass(frozen=True, kw_only=True)
 class AuditFact:
     """One row of the audit log: who did what to which thing, and whether it was allowed."""
 
     id: UUID
     tenant: UUID | None
+    """None for what happens in no tenant, such as the sign-up of somebody who is in none yet."""
     action: str
     outcome: Literal["done", "denied"]
     subject: str
     principal: Principal
+    on_behalf_of: Principal | None
     request_id: str
     details: Mapping[str, Any]
 
@@ -64,6 +69,6 @@ class Mailer(Protocol):
 
 
 class Recorder(Protocol):
-    """Filled by audit: the statements that keep these facts, all of one transaction and one tenant."""
+    """Filled by audit: the statements that keep these facts, all of one transaction, of one tenant or of none."""
 
     def __call__(self, facts: Sequence[AuditFact]) -> Sequence[Executable]: ...

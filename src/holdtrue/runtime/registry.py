@@ -35,6 +35,8 @@ class Registry:
     """Target → its bindings, in order."""
     events: frozenset[Event[Any]]
     mails: frozenset[MailTemplate]
+    permissions: frozenset[str] = frozenset()
+    """All that the composed modules declare."""
     schedules: tuple[Schedule, ...] = ()
     authenticator: Authenticator | None = None
     tenants: Tenants | None = None

@@ -26,7 +26,7 @@ from holdtrue.runtime.context import NO_TENANT, Clock, Context, Principal, utc_n
 from holdtrue.runtime.database import Database, UnitSession
 from holdtrue.runtime.faults import Fault
 from holdtrue.runtime.models import TenantRow
-from holdtrue.runtime.ports import AuditFact
+from holdtrue.runtime.ports import NO_CREDENTIALS, AuditFact
 from holdtrue.runtime.refusals import Refused
 from holdtrue.runtime.registry import Registry, work_name
 
@@ -76,6 +76,8 @@ class UnitOfWork:
         self._facts: list[AuditFact] = []
         self._emitted: list[Event[Any]] = []
         self._flows: list[tuple[Event[Any], ...]] = []
+        self.credentials = NO_CREDENTIALS
+        """What the request brought; empty where there is none."""
         self.session: AsyncSession = services.database.session(unit=self)
 
     # Who, for whom, when -----------------------------------------------------------------------------------------
@@ -112,6 +114,22 @@ class UnitOfWork:
     def identify(self, principal: Principal) -> None:
         """Say who acts, once a credential was verified."""
         self._context = replace(self._context, principal=principal)
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        """All permissions that the composed modules declare."""
+        return self._services.registry.permissions
+
+    async def standing(self, principal: Principal) -> frozenset[str] | None:
+        """What a principal holds now where the request's credentials lead it: its tenant is entered.
+
+        None means that it is in no tenant here. A credential's own limits are already taken into account.
+        """
+        tenants = self._services.registry.tenants
+        if tenants is None:
+            return principal.permissions
+        granted = await tenants(self, principal, self.credentials)
+        return granted if granted is None or principal.permissions is None else granted & principal.permissions
 
     async def enter(self, tenant: UUID) -> None:
         """Narrow this unit to one tenant, for good.
@@ -163,7 +181,7 @@ class UnitOfWork:
     def record(
         self, action: str, *, subject: str = "", denied: bool = False, details: dict[str, Any] | None = None
     ) -> None:
-        """Keep a row in the audit log for what no event tells of, such as a denial. Kept only inside a tenant."""
+        """Keep a row in the audit log for what no event tells of, such as a denial."""
         fact = AuditFact(
             id=uuid7(),
             tenant=self._context.tenant,
@@ -171,6 +189,7 @@ class UnitOfWork:
             outcome="denied" if denied else "done",
             subject=subject,
             principal=self._context.principal,
+            on_behalf_of=self._context.on_behalf_of,
             request_id=self._context.request_id,
             details=details or {},
         )
@@ -229,7 +248,7 @@ class UnitOfWork:
         self, name: str, payload: BaseModel, key: str | None = None, delay: timedelta | None = None
     ) -> dict[str, Any]:
         handler = self._services.registry.handlers[name]
-        principal = self._context.principal
+        principal = self._context.on_behalf_of or self._context.principal
         return {
             "id": uuid7(),
             "job": name,
@@ -250,7 +269,8 @@ class UnitOfWork:
     async def commit(self) -> None:
         """Keep everything, and give the connection back. The unit can go on in a new transaction of the same tenant."""
         recorder = self._services.registry.recorder
-        facts = [fact for fact in self._facts if fact.tenant is not None]
+        # A transaction has one tenant, also for what was recorded before it was known.
+        facts = [replace(fact, tenant=self._context.tenant) for fact in self._facts]
         if self._pending:
             await outbox.put(self.session, self._context.tenant, self._pending)
         if facts and recorder is not None:

@@ -7,7 +7,7 @@ import logging
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -63,6 +63,7 @@ class Work:
             tenant=claimed.ref.tenant,
             request_id=request_id,
             clock=services.clock,
+            on_behalf_of=self.origin,
         )
 
     @property
@@ -104,10 +105,7 @@ class Work:
             LeaseLost: another worker has it by now; nothing is kept.
         """
         target = self._inside(tenant)
-        own = Context(
-            principal=target.principal, tenant=self.context.tenant, request_id=target.request_id, clock=target.clock
-        )
-        async with self._services.unit(own) as unit:
+        async with self._services.unit(self.context) as unit:
             if not await outbox.settle(unit.session, self._claimed, state="done", done_at=func.now(), error=None):
                 raise LeaseLost
             if target.tenant is not None:
@@ -120,12 +118,7 @@ class Work:
             return self.context
         if self.context.tenant is not None:
             raise Fault("TENANT_ALREADY_ENTERED", f"work of tenant {self.context.tenant} was asked to act in {tenant}")
-        return Context(
-            principal=self.context.principal,
-            tenant=tenant,
-            request_id=self.context.request_id,
-            clock=self.context.clock,
-        )
+        return replace(self.context, tenant=tenant)
 
 
 class Driver:

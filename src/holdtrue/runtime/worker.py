@@ -7,6 +7,7 @@ import logging
 import random
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import procrastinate
@@ -17,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from holdtrue.contract import Schedule
+from holdtrue.contract import Job, Schedule
 from holdtrue.runtime import outbox
 from holdtrue.runtime.context import NO_TENANT, SYSTEM, Context
 from holdtrue.runtime.outbox import Letter, Ref
@@ -59,8 +60,14 @@ class Worker:
         if not names:
             log.warning("nothing is bound to any job or event; the worker waits to be stopped")
         pool_size = 2 * len(names) + 2
-        app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=self._conninfo(), max_size=pool_size))
+        connector = procrastinate.PsycopgConnector(conninfo=self._conninfo(), min_size=1, max_size=pool_size)
+        app = procrastinate.App(connector=connector)
         app.task(name="holdtrue.wake", queue="default")(self.wake)
+        while not self._stop.is_set() and (trouble := await self.process.health.trouble()):
+            log.warning("the worker waits: %s", trouble)
+            await self._rest(1.0)
+        if self._stop.is_set():
+            return
         async with app.open_async():
             lanes = [asyncio.create_task(self._lane(app, name)) for name in names]
             await asyncio.gather(self._watch(), *lanes)
@@ -124,6 +131,11 @@ class Worker:
             slot = int(unit.now().timestamp() // schedule.every.total_seconds())
             if (await unit.session.execute(_TURN, {"name": schedule.job.name, "slot": slot})).first():
                 await unit.enqueue(schedule.job, schedule.job.payload())
+
+    async def enqueue(self, job: Job[Any]) -> None:
+        """Have a job done now, with the defaults of its payload."""
+        async with self._unit() as unit:
+            await unit.enqueue(job, job.payload())
 
     async def drain(self) -> int:
         """Do everything that is due, oldest first, until nothing is; for tests and one-shot runs. How much was done."""

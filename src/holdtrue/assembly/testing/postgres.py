@@ -15,6 +15,12 @@ import psycopg
 from holdtrue.runtime.migrating import Migrations
 
 OWNER, APP, WORKER, SUPERUSER = "tower_owner", "tower_app", "tower_worker", "postgres"
+SET_CONFIG = "FUNCTION pg_catalog.set_config(text, text, boolean)"
+REVOKE_SET_CONFIG = (
+    f"REVOKE EXECUTE ON {SET_CONFIG} FROM PUBLIC",
+    f"GRANT EXECUTE ON {SET_CONFIG} TO {OWNER}",
+)
+"""What the administrator of a database does once, since its owner may not: injected SQL cannot set the tenant then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +73,8 @@ class Postgres:
         urls = self.urls(name)
         if template == "template0":
             with psycopg.connect(urls.superuser, autocommit=True) as connection:
-                connection.execute(f"GRANT CREATE ON SCHEMA public TO {OWNER}".encode())
+                for statement in (f"GRANT CREATE ON SCHEMA public TO {OWNER}", *REVOKE_SET_CONFIG):
+                    connection.execute(statement.encode())
         return urls
 
     def migrated(self, migrations: Migrations) -> Urls:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from fastapi import Request, Response
@@ -12,6 +13,7 @@ from holdtrue.contract import Access, Permission, SignedIn
 from holdtrue.runtime.context import Context
 from holdtrue.runtime.ports import Credentials
 from holdtrue.runtime.refusals import Forbidden, Unauthorized
+from holdtrue.runtime.registry import Registry
 from holdtrue.runtime.unit import Services, UnitOfWork
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -33,8 +35,9 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             services: Services = request.app.state.services
             async with services.unit(_context(request, services)) as unit:
-                await admit(services, unit, access, request)
                 request.state.unit = unit
+                unit.credentials = Credentials(headers=request.headers, cookies=request.cookies, host=unit.context.host)
+                await admit(services.registry, unit, access)
                 response = await handle(request)
                 await unit.commit()
             return response
@@ -51,7 +54,7 @@ def _context(request: Request, services: Services) -> Context:
     )
 
 
-async def admit(services: Services, unit: UnitOfWork, access: Access, request: Request) -> None:
+async def admit(registry: Registry, unit: UnitOfWork, access: Access) -> None:
     """Let the request through, or refuse it. A denial inside a tenant is kept in its audit log.
 
     Raises:
@@ -60,18 +63,14 @@ async def admit(services: Services, unit: UnitOfWork, access: Access, request: R
     """
     if not isinstance(access, Permission | SignedIn):
         return
-    registry = services.registry
-    credentials = Credentials(headers=request.headers, cookies=request.cookies, host=unit.context.host)
-    principal = await registry.authenticator(unit, credentials) if registry.authenticator else None
+    principal = await registry.authenticator(unit, unit.credentials) if registry.authenticator else None
     if principal is None:
         raise Unauthorized
     unit.identify(principal)
     if isinstance(access, SignedIn):
         return
-    held = principal.permissions
-    if registry.tenants is not None:
-        granted = await registry.tenants(unit, principal, credentials)
-        held = frozenset() if granted is None else granted if held is None else granted & held
-    if held is None or access.name not in held:
+    held = await unit.standing(principal) or frozenset()
+    unit.identify(replace(principal, permissions=held))
+    if access.name not in held:
         unit.record("access.denied", subject=access.name, denied=True)
         raise Forbidden(f"This needs the permission {access.name}.", keep=True)

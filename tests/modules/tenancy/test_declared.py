@@ -21,9 +21,11 @@ from holdtrue.runtime.settings import load
         ({"clerk": ("paper.read",)}, "OWNER_ROLE"),
         ({"owner": "*", "boss": "*"}, "OWNER_ROLE"),
         ({"owner": "*", "clerk": "paper.read"}, "ROLE_TYPE"),
+        ({"owner": "*", "Read-Only": ("paper.read",)}, "ROLE_NAME"),
+        ({"boss": "*", "owner": ("paper.read",)}, "ROLE_NAME"),
     ],
 )
-def test_roles_have_one_owner_and_lists_of_permissions(roles: dict[str, object], code: str) -> None:
+def test_roles_have_one_owner_plain_names_and_lists_of_permissions(roles: dict[str, object], code: str) -> None:
     with pytest.raises(Fault, match=code):
         Tenancy(roles=roles)  # type: ignore[arg-type]
 
@@ -38,17 +40,18 @@ def test_a_changed_role_changes_the_contracts_digest() -> None:
     assert one.contract.digest != other.contract.digest
 
 
-def test_covering_is_about_permissions_and_scopes_never_about_names() -> None:
-    roles = Roles.declared({"owner": "*", "all": ("a.b", "a.c"), "some": ("a.b",), "none": ()})
-    assert roles.covers("owner", None, "owner")
-    assert not roles.covers("all", None, "owner")
-    assert not roles.covers("owner", frozenset({"a.b", "a.c"}), "owner")
-    assert roles.covers("all", None, "some")
-    assert not roles.covers("some", None, "all")
-    assert not roles.covers("all", frozenset({"a.c"}), "some")
-    assert roles.covers("none", None, "none")
-    assert not roles.covers("gone", None, "some")
-    assert roles.permissions("gone", frozenset({"a.b"})) == frozenset()
+def test_covering_is_about_permissions_held_now_and_only_an_owner_covers_an_owner() -> None:
+    roles = Roles.declared({"boss": "*", "all": ("a.b", "a.c"), "some": ("a.b",), "none": ()})
+    every = frozenset({"a.b", "a.c"})
+    assert roles.covers("boss", every, "boss", every)
+    assert not roles.covers("boss", frozenset({"a.b"}), "boss", every)
+    assert not roles.covers("all", every, "boss", every)
+    assert roles.covers("all", every, "some", every)
+    assert not roles.covers("some", frozenset({"a.b"}), "all", every)
+    assert roles.covers("none", frozenset(), "none", every)
+    assert roles.covers("some", frozenset({"a.b"}), "gone", every)
+    assert roles.permissions("gone", every) == frozenset()
+    assert [each.role for each in roles.grants] == ["boss", "all", "some", "none"]
 
 
 @pytest.mark.parametrize(

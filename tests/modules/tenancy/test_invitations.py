@@ -119,6 +119,14 @@ async def test_an_invitation_dies_with_the_rank_of_its_inviter(world: World) -> 
     assert (await world.person("cleo").call("POST", "/members/accept", {"token": token})).status_code == 400
 
 
+async def test_an_inviter_whose_role_was_narrowed_by_a_release_has_invited_nobody(world: World) -> None:
+    ann = await world.founded("alpha")
+    max_, _ = await world.joined(ann, "max", "manager")
+    token = await world.invited(max_, "cleo@people.test", "clerk")
+    await world.kit.sql("UPDATE memberships SET role = 'viewer' WHERE user_id = 'max'")
+    assert (await world.person("cleo").call("POST", "/members/accept", {"token": token})).status_code == 400
+
+
 async def test_an_invitation_goes_with_its_inviter_and_its_tenant(world: World) -> None:
     ann = await world.founded("alpha")
     max_, member = await world.joined(ann, "max", "manager")

@@ -35,6 +35,7 @@ from holdtrue.runtime import Conflict, Forbidden, Module, NotFound, UnitOfWork, 
 
 async def test_a_slug_is_taken_once_even_at_once_and_nothing_of_the_loser_is_kept(world: World) -> None:
     people = [world.person(name) for name in ("ann", "bob", "cleo")]
+    assert (await people[0].call("GET", "/tenants")).json() == {"items": []}
     answers = await asyncio.gather(*(each.call("POST", "/tenants", {"name": "A", "slug": "alpha"}) for each in people))
     assert sorted(each.status_code for each in answers) == [201, 409, 409]
     [rows] = await world.kit.sql("SELECT (SELECT count(*) FROM tenants) t, (SELECT count(*) FROM memberships) m")

@@ -100,11 +100,9 @@ class Invitations(BaseModel):
 def routes(*, role: str, founding: bool) -> Router:
     """Tenancy's routes. ``role``: the one a rehearsal invites to; ``founding``: anybody signed in may make a tenant."""
     router = Router(tags=("tenancy",))
+    invitation = {"email": "{unique}@invited.test", "role": role}
     invited = Request(
-        request="POST /members/invitations",
-        as_="owner",
-        json_={"email": "{unique}@invited.test", "role": role},
-        capture={"invitation_id": "id"},
+        request="POST /members/invitations", as_="owner", json_=invitation, capture={"invitation_id": "id"}
     )
 
     @router.get("/tenants", access=signed_in())
@@ -168,7 +166,7 @@ def routes(*, role: str, founding: bool) -> Router:
         "/members/invitations",
         access=MEMBERS_MANAGE,
         status=201,
-        rehearse=Call(json_={"email": "{unique}@invited.test", "role": role}),
+        rehearse=Call(json_=invitation),
     )
     async def invite(body: NewInvitation, unit: Unit) -> InvitationOut:
         """Sent by mail; replaces an earlier one of the same address."""

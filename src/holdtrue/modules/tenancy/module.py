@@ -38,7 +38,7 @@ def Tenancy(  # noqa: N802  (reads like what it makes)
         yield TenancyPorts(roles=declared, reserved=frozenset(reserved), settings=settings)
 
     return Module(
-        contract=replace(CONTRACT, rehearsal=rehearsal(declared)),
+        contract=replace(CONTRACT, grants=declared.grants, rehearsal=rehearsal(declared, founding=founding)),
         routers=(routes(role=invited_role(declared), founding=founding),),
         metadata=Base.metadata,
         migrations=Path(__file__).parent / "migrations",

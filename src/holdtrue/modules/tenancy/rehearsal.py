@@ -9,19 +9,18 @@ from holdtrue.contract.document import Inbox, Mail, Principal, Rehearsal, Remova
 from holdtrue.modules.tenancy.roles import Roles
 
 
-def rehearsal(roles: Roles) -> Rehearsal:
-    """The share of the contract document that says how tenants and members come to be."""
-    owner = Principal(
-        permissions=["*"],
-        steps=[
-            Request(
-                request="POST /tenants",
-                as_="owner",
-                json_={"name": "Team {tenant}", "slug": "team-{tenant}"},
-                capture={"tenant_id": "id"},
-            )
-        ],
+def rehearsal(roles: Roles, *, founding: bool) -> Rehearsal:
+    """The share of the contract document that says how tenants and members come to be.
+
+    Without the route that founds a tenant, the app describes its ``owner`` itself: who captures ``tenant_id``.
+    """
+    found = Request(
+        request="POST /tenants",
+        as_="owner",
+        json_={"name": "Team {tenant}", "slug": "team-{tenant}"},
+        capture={"tenant_id": "id"},
     )
+    owner = Principal(permissions=["*"], steps=[found] if founding else [])
     members = {name: Principal(permissions=sorted(roles.others[name]), steps=_joins(name)) for name in roles.others}
     removals = {}
     if members:

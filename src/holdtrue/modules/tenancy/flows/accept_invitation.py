@@ -65,7 +65,7 @@ async def _usable(unit: UnitOfWork, tenant: Tenant, digest: str) -> Invitation:
     roles = unit.port(TenancyPorts).roles
     if tenant.suspended_at is not None or found is None or found[0].role not in roles:
         raise InvitationInvalid
-    if not roles.covers(found[1], None, found[0].role):
+    if not roles.covers(found[1], roles.permissions(found[1], unit.permissions), found[0].role, unit.permissions):
         raise InvitationInvalid
     invitation: Invitation = found[0]
     return invitation

@@ -31,7 +31,8 @@ async def change_role(unit: UnitOfWork, member_id: UUID, role: str) -> Membershi
     if role != caller.roles.owner:
         await must_leave_an_owner(unit, changed)
     old, changed.role = changed.role, role
-    beyond = [each for each in (caller.roles.owner, *caller.roles.others) if not caller.roles.covers(role, None, each)]
+    roles, held = caller.roles, caller.roles.permissions(role, caller.every)
+    beyond = [each for each in (roles.owner, *roles.others) if not roles.covers(role, held, each, caller.every)]
     await unit.session.execute(
         update(Invitation)
         .where(

@@ -22,8 +22,10 @@ class Manager:
     member_id: UUID
     user_id: str
     role: str
-    scopes: frozenset[str] | None
+    held: frozenset[str]
+    """What the member may do, within what the credential allows."""
     roles: Roles
+    every: frozenset[str]
 
     def must_cover(self, role: str) -> None:
         """Nobody gives or takes away more than they hold themselves.
@@ -37,7 +39,7 @@ class Manager:
 
     def must_be_above(self, role: str) -> None:
         """As ``must_cover``, for the role a member has: one that this release no longer knows is above nobody."""
-        if not self.roles.covers(self.role, self.scopes, role):
+        if not self.roles.covers(self.role, self.held, role, self.every):
             raise AboveOwnPermissions
 
 
@@ -66,10 +68,13 @@ async def manager(unit: UnitOfWork) -> Manager:
     await locked(unit)
     principal, roles = unit.context.principal, unit.port(TenancyPorts).roles
     caller = await _fresh(unit, Membership.user_id == principal.id) if principal.kind == "user" else None
-    if caller is None or not roles.allows(caller.role, principal.permissions, MEMBERS_MANAGE.name):
+    held = frozenset() if caller is None else roles.permissions(caller.role, unit.permissions)
+    if principal.permissions is not None:
+        held &= principal.permissions
+    if caller is None or MEMBERS_MANAGE.name not in held:
         raise Forbidden(f"This needs the permission {MEMBERS_MANAGE.name}, held by a member.", keep=True)
     return Manager(
-        member_id=caller.id, user_id=caller.user_id, role=caller.role, scopes=principal.permissions, roles=roles
+        member_id=caller.id, user_id=caller.user_id, role=caller.role, held=held, roles=roles, every=unit.permissions
     )
 
 

@@ -29,6 +29,7 @@ _HELP = """Hold an app to its contract by rehearsing production on it, before an
 
 \b
 First steps:
+  holdtrue new NAME            a composed app, ready to run and already held
   holdtrue schema document     what a contract document (holdtrue.toml) may say
   holdtrue describe            what the modules offer: hooks, permissions, events
   holdtrue lock                derive the document of an app composed from modules
@@ -98,6 +99,25 @@ Examples:
 Exit codes:
   0 held   1 broken   2 wrong usage or configuration   3 undecided or could not run
 """
+
+
+@app.command(
+    epilog="""\b
+Example:
+  holdtrue new acme && cd acme && holdtrue check
+"""
+)
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The app's name, and its directory's.")],
+    python: Annotated[str | None, typer.Option(metavar="PATH", help="The interpreter to lock it with.")] = None,
+) -> None:
+    """Write a composed app: sign-in, tenants, payments, mail, an audit log, and a feature of its own with tests.
+
+    Nothing that exists is overwritten. It is held by `holdtrue check` as it is.
+    """
+    from holdtrue.cli.new import run
+
+    typer.echo(run(name, Path(), python=python), nl=False)
 
 
 @app.command(cls=_CheckCommand, epilog=_CHECK_EPILOG)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from holdtrue.contract import Call, Rehearsal
-from holdtrue.contract.document import Inbox, Mail, Refresh, Request, Resource
+from holdtrue.contract.document import Inbox, Mail, Principal, Refresh, Request, Resource
 
 VARIABLES = {
     "AUTH_PUBLIC_URL": "https://app.example.test",
@@ -55,6 +55,9 @@ CHANGE = Call(as_="owner", json_={"current": "{password}", "new": "{password}"})
 NEW_KEY = Call(json_={"name": "Key {unique}", "scopes": ["auth.keys"]})
 
 REHEARSAL = Rehearsal(
+    arrival=Principal(
+        steps=signed_up("{principal}@{tenant}.test", TOKENS), headers={"Authorization": "Bearer {access_token}"}
+    ),
     resources={
         "api_key": Resource(
             as_="owner",

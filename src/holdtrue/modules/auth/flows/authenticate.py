@@ -36,6 +36,7 @@ async def _principal_of_token(unit: UnitOfWork, token: str) -> Principal:
         tenant=claims.tenant,
         permissions=None if claims.scope is None else frozenset(claims.scope.split()),
         session=str(claims.session_id),
+        email=claims.email,
     )
     if ports.settings.live_sessions:
         unit.identify(principal)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import pytest
 from modules.tenancy.world import World
+
+from holdtrue.modules.tenancy import invite, remove_member
+from holdtrue.runtime import Forbidden, Principal
 
 
 async def test_a_removed_member_is_out_at_the_next_request(world: World) -> None:
@@ -68,6 +72,21 @@ async def test_the_last_owner_stays(world: World) -> None:
         answer = await ann.call(method, f"/members/{me}", body)
         assert (answer.status_code, answer.json()["code"]) == (409, "tenancy.last_owner")
     assert (await ann.call("PATCH", f"/members/{me}", {"role": "owner"})).status_code == 200
+
+
+async def test_a_manager_demoted_while_waiting_changes_nobody(world: World) -> None:
+    ann = await world.founded("alpha")
+    _, viewer = await world.joined(ann, "vera", "viewer")
+    await world.joined(ann, "max", "viewer")
+    # The guard let max in as a manager; that was before this transaction got the tenant's lock.
+    let_in = Principal(kind="user", id="max", permissions=frozenset({"tenancy.members_manage", "paper.read"}))
+    for change in (
+        lambda unit: remove_member(unit, UUID(viewer)),
+        lambda unit: invite(unit, email="x@y.test", role="viewer"),
+    ):
+        with pytest.raises(Forbidden):
+            async with world.kit.unit(tenant=UUID(ann.claim), principal=let_in) as unit:
+                await change(unit)
 
 
 async def test_two_owners_who_demote_or_remove_each_other_leave_one(world: World) -> None:

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 import pytest
-from tower.notes import Notes
+from tower.notes import NOTE_ADDED, NoteAdded, Notes
 
 from holdtrue.assembly import Assembly, compose
 from holdtrue.assembly.testing import Doors, Kit, Postgres, running
 from holdtrue.modules.audit import Audit
+from holdtrue.runtime import Work
 
 
 @pytest.fixture(scope="session")
@@ -19,9 +20,15 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
+async def seen(work: Work, payload: NoteAdded) -> None:
+    async with work.finish() as unit:
+        unit.record("notes.seen", subject=str(payload.note_id))
+
+
 @pytest.fixture
 def assembly() -> Assembly:
-    return compose(Notes(), Audit(secrets=("iban",)), replace(Doors(), recorder=None))
+    doors = replace(Doors(), recorder=None)
+    return compose(Notes(), Audit(secrets=("iban",)), doors, bindings=[NOTE_ADDED.bind(seen)])
 
 
 @pytest.fixture

@@ -61,6 +61,12 @@ def assembly() -> Assembly:
 
 
 @pytest.fixture
-async def kit(assembly: Assembly, postgres: Postgres, smtp: MailServer) -> AsyncIterator[Kit]:
-    async with running(assembly, postgres, environ=ENVIRON | {"EMAIL_SMTP_PORT": str(smtp.port)}) as started:
+def environ() -> dict[str, str]:
+    return dict(ENVIRON)
+
+
+@pytest.fixture
+async def kit(assembly: Assembly, postgres: Postgres, smtp: MailServer, environ: dict[str, str]) -> AsyncIterator[Kit]:
+    async with running(assembly, postgres, environ=environ | {"EMAIL_SMTP_PORT": str(smtp.port)}) as started:
+        await started.client.get("/health/ready")
         yield started

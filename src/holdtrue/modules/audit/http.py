@@ -27,6 +27,9 @@ class EventOut(BaseModel):
     subject: str
     actor_kind: str
     actor_id: str
+    behalf_kind: str | None
+    behalf_id: str | None
+    """Of a job: who caused it."""
     request_id: str
     details: dict[str, Any]
 

@@ -29,5 +29,7 @@ class AuditEvent(Base):
     subject: Mapped[str]
     actor_kind: Mapped[str]
     actor_id: Mapped[str]
+    behalf_kind: Mapped[str | None]
+    behalf_id: Mapped[str | None]
     request_id: Mapped[str]
     details: Mapped[dict[str, Any]]

@@ -34,6 +34,8 @@ class Recording:
             "subject": fact.subject,
             "actor_kind": fact.principal.kind,
             "actor_id": fact.principal.id,
+            "behalf_kind": fact.on_behalf_of.kind if fact.on_behalf_of else None,
+            "behalf_id": fact.on_behalf_of.id if fact.on_behalf_of else None,
             "request_id": fact.request_id,
             "details": self._secrets.left_out_of(fact.details),
         }

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from holdtrue.modules.email.adapters.smtp import SmtpTransport
+from holdtrue.modules.email.checking import check
 from holdtrue.modules.email.contract import CONTRACT, DELIVER, FEEDBACK, FORGET
 from holdtrue.modules.email.flows.deliver import deliver
 from holdtrue.modules.email.flows.feedback import learn
@@ -37,4 +38,5 @@ def Email() -> Module:  # noqa: N802  (reads like a type where an app is compose
         open=open_ports,
         bindings=(DELIVER.bind(deliver), FEEDBACK.bind(learn), FORGET.bind(forget)),
         mailer=owe,
+        verify=check,
     )

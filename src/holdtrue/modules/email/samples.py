@@ -48,10 +48,8 @@ def _value(kind: Any, sparse: bool) -> Any:
     if origin is Annotated:
         return _value(inner[0], sparse)
     if origin in (Union, types.UnionType):
-        chosen = (
-            type(None) if sparse and type(None) in inner else next(each for each in inner if each is not type(None))
-        )
-        return _value(chosen, sparse)
+        kinds = [each for each in inner if each is not type(None)]
+        return None if sparse and len(kinds) < len(inner) else _value(kinds[0], sparse)
     if origin is Literal:
         return inner[0]
     if origin in (list, tuple, set, frozenset):

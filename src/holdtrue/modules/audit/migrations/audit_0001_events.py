@@ -19,6 +19,8 @@ depends_on = ("runtime_0001",)
 NO_TENANT = "'00000000-0000-0000-0000-000000000000'::uuid"
 GIVEN = ("action", "outcome", "subject", "actor_kind", "actor_id", "request_id")
 """Of the caller; ``at`` is not among them: the time is the database's."""
+BEHALF = ("behalf_kind", "behalf_id")
+"""Of a job: who caused it."""
 
 
 def upgrade() -> None:
@@ -29,6 +31,7 @@ def upgrade() -> None:
         # Not the beginning of the transaction: of two changes in one, the first is to come first.
         sa.Column("at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.clock_timestamp()),
         *(sa.Column(name, sa.Text, nullable=False) for name in GIVEN),
+        *(sa.Column(name, sa.Text) for name in BEHALF),
         sa.Column("details", JSONB, nullable=False),
         sa.CheckConstraint("outcome IN ('done', 'denied')"),
     )
@@ -37,7 +40,7 @@ def upgrade() -> None:
     isolate()
     execute("REVOKE ALL ON audit_events FROM PUBLIC, CURRENT_USER")
     execute("GRANT SELECT ON audit_events TO CURRENT_USER")
-    grant("audit_events", "SELECT", insert_columns=("tenant_id", "id", *GIVEN, "details"))
+    grant("audit_events", "SELECT", insert_columns=("tenant_id", "id", *GIVEN, *BEHALF, "details"))
 
 
 def isolate() -> None:

@@ -1,0 +1,1 @@
+"""A multi-tenant shop: what only this shop knows. The rest is modules."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 
@@ -25,6 +26,7 @@ class Health:
         self._tables = tables
         self._known_good = False
         self._asked = 0.0
+        self._asking = asyncio.Lock()
 
     async def refuse_powerful_role(self) -> None:
         """Raises ``Fault`` when isolation would not hold under this role."""
@@ -75,7 +77,8 @@ class Health:
 
     async def admit(self) -> bool:
         """Whether requests may pass; asks the database at most once a second as long as they may not."""
-        if not self._known_good and time.monotonic() - self._asked >= 1:
-            self._asked = time.monotonic()
-            await self.trouble()
+        async with self._asking:
+            if not self._known_good and time.monotonic() - self._asked >= 1:
+                await self.trouble()
+                self._asked = time.monotonic()
         return self._known_good

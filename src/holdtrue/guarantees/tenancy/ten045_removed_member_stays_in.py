@@ -28,7 +28,7 @@ Right
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 
 from holdtrue.contract.document import Removal
@@ -38,7 +38,7 @@ from holdtrue.guarantees.effects import done
 from holdtrue.guarantees.tenancy.ten042_id_of_another_tenant import tenant_routes
 from holdtrue.stage import Stage
 from holdtrue.stage.cast import Who
-from holdtrue.stage.play import HOME, answered, call, ready_for
+from holdtrue.stage.play import HOME, answered, call, make_ready, ready_for
 from holdtrue.stage.scene import Twin
 from holdtrue.stage.steps import StepFailedError, meets
 
@@ -48,6 +48,7 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
     tenancy = stage.document.tenancy
     for name, removal in (tenancy.removals if tenancy else {}).items():
         member = stage.cast.who(removal.principal, HOME)
+        open_before: dict[str, Twin] = {}
         for key in tenant_routes(stage.document):
             if not stage.cast.holds(member, str(stage.document.routes[key].permission)):
                 continue
@@ -56,12 +57,13 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
             except StepFailedError as error:
                 yield Untried(subject=f"{name}: {key}", reason=str(error))
                 continue
+            open_before[key] = meant
             yield _case(stage, name, removal, key, member, meant)
         if "refresh_token" in stage.cast.view(member, None) and stage.document.refresh is not None:
             yield Case(
                 name=f"{name}: refresh",
-                play=partial(_refresh, stage, name, removal, member),
-                cause=f"{name}: refresh",
+                play=partial(_refresh, stage, name, removal, member, open_before),
+                cause=name,  # where the routes do not ask, the new tokens open them as the old ones do
             )
 
 
@@ -94,7 +96,10 @@ def _case(stage: Stage, name: str, removal: Removal, key: str, member: Who, mean
     return Case(name=f"{name}: {key}", play=play, cause=name)
 
 
-async def _refresh(stage: Stage, name: str, removal: Removal, member: Who) -> Harm | None:
+async def _refresh(
+    stage: Stage, name: str, removal: Removal, member: Who, open_before: Mapping[str, Twin]
+) -> Harm | None:
+    """New tokens alone are no harm, as an account may outlive its membership: what they open is."""
     told = stage.document.refresh
     if told is None:
         return None
@@ -104,13 +109,23 @@ async def _refresh(stage: Stage, name: str, removal: Removal, member: Who) -> Ha
     view = stage.cast.view(member, HOME, {"refresh_token": token})
     answer = await stage.player.send(told.step, sender=None, tenant=HOME, view=view)
     answered(answer, told.step.request)
-    if not answer.admitted or answer.capture(told.step.capture.get("access_token", "access_token")) is None:
+    renewed = answer.capture(told.step.capture.get("access_token", "access_token"))
+    if not answer.admitted or renewed is None:
         return None
-    return Harm(
-        seen=f"After `{name}`, {member}'s refresh token was answered {answer.describe()} with new tokens.",
-        where=told.step.request,
-        clause=("tenancy", "removals", name),
-    )
+    stage.redactor.learn_all({"access_token": renewed})
+    stage.cast.knowledge.principals[member]["access_token"] = renewed
+    for key, meant in open_before.items():
+        ready = await make_ready(stage, key)
+        async with stage.watch(rest=False) as seen:
+            opened = await call(stage, ready, sender=member)
+        if harm := done(stage, opened, seen.rows, meant, HOME):
+            return Harm(
+                seen=f"After `{name}`, {member}'s refresh token was answered {answer.describe()} with new tokens, and "
+                f"they open {key}: {harm}.",
+                where=told.step.request,
+                clause=("tenancy", "removals", name),
+            )
+    return None
 
 
 async def _remove(stage: Stage, removal: Removal) -> None:

@@ -102,7 +102,7 @@ async def _second(unit: UnitOfWork, asked: Asked) -> TokenPair:
         # Another client's, or unused for too long: not valid, and no sign of theft.
         raise InvalidGrant
     grace = timedelta(seconds=unit.port(AuthPorts).settings.grace_seconds)
-    if token.generation == session.generation - 1 and unit.now() - token.used_at <= grace:
+    if grace and token.generation == session.generation - 1 and unit.now() - token.used_at <= grace:
         return await _again(unit, asked, token, session)
     await enter_former(unit, session.tenant)
     await revoke(unit, Session.id == session.id, why="reuse")

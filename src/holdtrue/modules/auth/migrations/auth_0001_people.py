@@ -28,6 +28,11 @@ def text(name: str, *, nullable: bool = False) -> sa.Column[str]:
     return sa.Column(name, sa.Text, nullable=nullable)
 
 
+def of_user() -> tuple[sa.Column[object], sa.ForeignKeyConstraint]:
+    column: sa.Column[object] = sa.Column("user_id", sa.Uuid, nullable=False)
+    return column, sa.ForeignKeyConstraint(["user_id"], ["auth_users.id"], ondelete="CASCADE")
+
+
 def upgrade() -> None:
     people()
     global_table(
@@ -61,20 +66,17 @@ def upgrade() -> None:
 
 def people() -> None:
     global_table("auth_users", text("email"), text("password_hash"), sa.UniqueConstraint("email"))
-    whose = sa.Column("user_id", sa.Uuid, nullable=False)
-    of_user = sa.ForeignKeyConstraint(["user_id"], ["auth_users.id"], ondelete="CASCADE")
     op.create_table(
         "auth_networks",
-        whose.copy(),
+        *of_user(),
         sa.Column("network", sa.LargeBinary, nullable=False),
         instant("seen_at"),
         sa.PrimaryKeyConstraint("user_id", "network"),
-        of_user.copy(),
     )
     grant("auth_networks")
     global_table(
         "auth_sessions",
-        whose,
+        *of_user(),
         text("client_id"),
         sa.Column("tenant", sa.Uuid),
         text("scope", nullable=True),
@@ -84,7 +86,6 @@ def people() -> None:
         instant("expires_at"),
         instant("revoked_at", nullable=True),
         text("revoked_for", nullable=True),
-        of_user,
     )
     op.create_index("auth_sessions_user", "auth_sessions", ["user_id"])
     global_table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from holdtrue.contract import (
     Binding,
     Contract,
     Event,
+    Grant,
     Guard,
     Job,
     Permission,
@@ -27,8 +29,8 @@ from holdtrue.contract import (
     public,
     signed_in,
 )
-from holdtrue.contract.document import Document, Principal
-from holdtrue.runtime import Faults, Module, Router, UnitOfWork, Work
+from holdtrue.contract.document import Document, Principal, Request
+from holdtrue.runtime import Fault, Faults, Module, Router, UnitOfWork, Work
 
 
 def module(name: str = "extra", **promise: Any) -> Module:
@@ -180,6 +182,27 @@ def test_a_clash_is_refused_and_names_both_sides(app: Module, modules: list[Modu
     assert refusals(app, *modules) == told
 
 
+def test_a_role_is_granted_only_what_exists() -> None:
+    clerk, owner = (
+        Grant(role="clerk", permissions=("notes.read", "notes.rite")),
+        Grant(role="owner", permissions=("*",)),
+    )
+    roles = module(grants=(clerk, owner))
+    with pytest.raises(Faults) as refused:
+        compose(roles, Notes(), Doors())
+    [fault] = refused.value.faults
+    assert (fault.code, fault.where) == ("PERMISSION_UNKNOWN", "extra: role clerk")
+    assert "notes.write" in fault.do
+
+
+def test_a_module_may_look_at_all_contracts_and_refuse() -> None:
+    def no_mails(contracts: Sequence[Contract]) -> list[Fault]:
+        return [Fault("MAIL_UNWANTED", each.name) for contract in contracts for each in contract.mails]
+
+    picky = replace(module(), verify=no_mails)
+    assert refusals(picky, Notes(), Doors()) == ["MAIL_UNWANTED: notes.hello"]
+
+
 def test_everything_is_told_at_once() -> None:
     broken = module(
         requires=("tenancy",), tables=(Table(name="notes"),), routers=(routed("/notes", public("testing")),)
@@ -264,7 +287,7 @@ def test_a_deferred_binding_works_with_a_piece_of_work() -> None:
 
 def test_the_order_of_bindings_is_that_of_the_list_and_a_wrong_one_is_refused() -> None:
     later = ALLOW.bind(allow_too, after=(f"{__name__}:allow",))
-    assert len(compose(Notes(), Doors(), bindings=[ALLOW.bind(allow), later]).bindings) == 5
+    assert len(compose(Notes(), Doors(), bindings=[ALLOW.bind(allow), later]).bindings) == 6
     [fault] = refusals(Notes(), Doors(), bindings=[later, ALLOW.bind(allow)])
     assert fault.startswith("BINDING_ORDER")
     assert "allow_too" in fault
@@ -326,3 +349,19 @@ def test_rehearsals_of_modules_are_merged_and_the_app_has_the_last_word() -> Non
     with pytest.raises(Faults, match=r"REHEARSAL_CLASH: one and two describe principals\.owner"):
         compose(acting("app", "a.b"), acting("one", "c.d"), acting("two", "e.f")).document("x:y")
     assert READ.name in compose(Notes(), Doors()).document("x:y").permissions
+
+
+def test_everybody_arrives_first_who_has_no_way_of_their_own() -> None:
+    sign_in = Request(request="POST /sign-in", json_={"email": "{principal}@{tenant}.test"})
+    arrival = Principal(steps=[sign_in], headers={"Authorization": "Bearer {access_token}"})
+    joins = Request(request="POST /join")
+    machine = Principal(headers={"X-Key": "k"})
+    people = module("people", rehearsal=Rehearsal(principals={"clerk": Principal(steps=[joins]), "machine": machine}))
+    doors = module("entry", rehearsal=Rehearsal(arrival=arrival))
+    principals = compose(people, doors).document("x:y").principals
+    assert principals["machine"] == machine
+    assert principals["clerk"].headers == arrival.headers
+    first, second = principals["clerk"].steps
+    assert isinstance(first, Request)
+    assert first.json_ == {"email": "clerk@{tenant}.test"}
+    assert second == joins

@@ -12,7 +12,7 @@ from tower.notes import DRAFT, HELLO, INDEX, NOTE_ADDED, SEEN, Draft, Note, Note
 from holdtrue.assembly import compose
 from holdtrue.assembly.testing import Doors, Kit, Postgres, running
 from holdtrue.contract import Event
-from holdtrue.runtime import Fault, UnitOfWork, Work, flow, require_outside
+from holdtrue.runtime import Credentials, Fault, Principal, UnitOfWork, Work, flow, require_outside
 
 A, B = UUID(int=0xA), UUID(int=0xB)
 ADDED = NoteAdded(note_id=UUID(int=1), title="t")
@@ -208,6 +208,37 @@ async def test_work_with_a_key_is_owed_once(kit: Kit) -> None:
         await unit.enqueue(INDEX, ADDED, key="once")
     rows = await kit.sql("SELECT tenant_id FROM holdtrue_outbox ORDER BY tenant_id")
     assert [row["tenant_id"] for row in rows] == [A, B]
+
+
+async def test_what_was_owed_before_a_tenant_was_entered_belongs_to_none(kit: Kit) -> None:
+    async with kit.unit() as unit:
+        await unit.enqueue(INDEX, ADDED, key="before")
+        await unit.enter(A)
+        await unit.enqueue(INDEX, ADDED, key="after")
+    rows = await kit.sql("SELECT key, tenant_id FROM holdtrue_outbox ORDER BY id")
+    assert [(row["key"], row["tenant_id"]) for row in rows] == [("before", UUID(int=0)), ("after", A)]
+
+
+async def test_an_event_of_a_unit_that_enters_its_tenant_later_is_in_that_tenants_log(kit: Kit) -> None:
+    async with kit.unit() as unit:
+        await unit.emit(NOTE_ADDED, ADDED)
+        await unit.enter(A)
+    assert [row["tenant_id"] for row in await kit.sql("SELECT tenant_id FROM doors_audit")] == [A]
+
+
+async def test_what_a_principal_may_do_is_what_it_holds_now_and_its_credential_allows(kit: Kit) -> None:
+    headers = {"x-tenant": str(A), "x-permissions": "notes.read notes.write"}
+    for allowed, held in (
+        (None, {"notes.read", "notes.write"}),
+        (frozenset({"notes.read", "other.read"}), {"notes.read"}),
+    ):
+        async with kit.unit() as unit:
+            unit.credentials = Credentials(headers=headers, cookies={}, host="")
+            assert await unit.standing(Principal(kind="key", permissions=allowed)) == held
+            assert unit.tenant == A
+    async with kit.unit() as unit:
+        assert await unit.standing(Principal(kind="key")) is None
+        assert unit.permissions == {"notes.read", "notes.write"}
 
 
 async def test_a_mail_is_rendered_with_the_change_that_owes_it(kit: Kit) -> None:

@@ -220,6 +220,42 @@ async def test_a_schedule_is_enqueued_once_for_all_workers(postgres: Postgres) -
         assert ran == ["everything"]
 
 
+async def test_a_job_whose_payload_has_defaults_is_enqueued_by_its_name(postgres: Postgres) -> None:
+    async with running(deployed, postgres) as kit:
+        for job, status, state in (("notes.tidy", 0, ["queued"]), ("notes.index", 2, ["queued"]), ("x", 2, ["queued"])):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "holdtrue.assembly", "enqueue", "tower.deployed:assembly", job),
+                env={"DATABASE_URL": kit.urls.app, "PYTHONPATH": str(TESTS)},
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+            assert await process.wait() == status
+            assert [row["state"] for row in await kit.sql("SELECT state FROM holdtrue_outbox")] == state
+
+
+async def test_a_worker_waits_until_the_database_is_migrated(postgres: Postgres) -> None:
+    """It tells that it waits, and works as soon as it may."""
+    told: asyncio.Queue[str] = asyncio.Queue()
+    urls = postgres.create()
+    async with deployed.blueprint.open({"DATABASE_URL": urls.app}, role="worker") as process:
+        worker = Worker(process)
+        look = process.health.trouble
+
+        async def watched() -> str | None:
+            trouble = await look()
+            await told.put(trouble or "")
+            return trouble
+
+        process.health.trouble = watched  # type: ignore[method-assign]
+        running_worker = asyncio.create_task(worker.run())
+        assert "migrate" in await told.get()
+        await asyncio.to_thread(deployed.migrations.upgrade, urls.owner, urls.app)
+        while await told.get():
+            pass
+        worker.stop()
+        await running_worker
+    postgres.drop(urls)
+
+
 @pytest.mark.parametrize("command", ["dead", "requeue"])
 async def test_an_operator_sees_what_waits_and_sends_it_back(postgres: Postgres, command: str) -> None:
     async with running(deployed, postgres) as kit:

@@ -61,6 +61,10 @@ class NoteAdded(Payload):
     title: str
 
 
+class Nothing(Payload):
+    """Everything by default."""
+
+
 class Imported(Payload):
     external_id: str
 
@@ -71,6 +75,7 @@ DRAFT = Transform(name="notes.draft", payload=Draft)
 SEEN = Observe(name="notes.seen", payload=NoteAdded)
 INDEX = Job(name="notes.index", payload=NoteAdded, lane="search", attempts=3)
 CHARGE = Job(name="notes.charge", payload=NoteAdded, lane="search", attempts=3, unknown="hold")
+TIDY = Job(name="notes.tidy", payload=Nothing)
 IMPORT = Job(name="notes.import", payload=Imported, lane="import")
 HELLO = MailTemplate(name="notes.hello", payload=Draft, subject="Hello", text="{{ title }}")
 
@@ -80,7 +85,7 @@ CONTRACT = Contract(
     permissions=(READ, WRITE),
     events=(NOTE_ADDED,),
     hooks=(ALLOW, DRAFT, SEEN),
-    jobs=(INDEX, CHARGE, IMPORT),
+    jobs=(INDEX, CHARGE, TIDY, IMPORT),
     tables=(Table(name="notes"),),
     mails=(HELLO,),
 )
@@ -154,6 +159,10 @@ async def charge(work: Work, payload: NoteAdded) -> None:
     await work.port(Provider).search.index(work.key, payload.title)
 
 
+async def tidy(work: Work, payload: Nothing) -> None:
+    """There is nothing to tidy up."""
+
+
 async def import_note(work: Work, payload: Imported) -> None:
     async with work.finish(tenant=UUID(payload.external_id)) as unit:
         unit.session.add(Note(title="imported"))
@@ -217,5 +226,5 @@ def Notes(open_ports: Callable[[NotesSettings], AbstractAsyncContextManager[Any]
         migrations=Path(__file__).parent / "notes_migrations",
         settings=NotesSettings,
         open=open_ports,
-        bindings=(INDEX.bind(index_note), CHARGE.bind(charge), IMPORT.bind(import_note)),
+        bindings=(INDEX.bind(index_note), CHARGE.bind(charge), TIDY.bind(tidy), IMPORT.bind(import_note)),
     )

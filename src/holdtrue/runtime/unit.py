@@ -144,10 +144,13 @@ class UnitOfWork:
                 why="A unit that changes tenant carries the one's rows to the other.",
                 do="Use a unit of work for each tenant.",
             )
-        entered = self._context.tenant is not None
+        if self._context.tenant == tenant:
+            return
+        # What was owed before belongs to no tenant, as the rows that it is about.
+        await self._put_pending()
+        await self.session.flush()
         self._context = replace(self._context, tenant=tenant)
-        if self.session.in_transaction() and not entered:
-            await self.session.flush()
+        if self.session.in_transaction():
             await self.session.execute(_ENTER, {"tenant": tenant})
 
     # What is kept with the change ---------------------------------------------------------------------------------
@@ -271,13 +274,17 @@ class UnitOfWork:
         recorder = self._services.registry.recorder
         # A transaction has one tenant, also for what was recorded before it was known.
         facts = [replace(fact, tenant=self._context.tenant) for fact in self._facts]
-        if self._pending:
-            await outbox.put(self.session, self._context.tenant, self._pending)
+        await self._put_pending()
         if facts and recorder is not None:
             for statement in recorder(facts):
                 await self.session.execute(statement)
-        self._pending, self._facts = [], []
+        self._facts = []
         await self.session.commit()
+
+    async def _put_pending(self) -> None:
+        if self._pending:
+            await outbox.put(self.session, self._context.tenant, self._pending)
+            self._pending = []
 
     async def rollback(self) -> None:
         """Keep nothing since the last commit."""

@@ -66,6 +66,15 @@ async def test_an_invitation_works_once_even_at_once(world: World) -> None:
     assert count["count"] == 2
 
 
+async def test_whoever_asks_again_after_a_lost_answer_learns_that_they_are_in(world: World) -> None:
+    ann = await world.founded("alpha")
+    token = await world.invited(ann, "cleo@people.test", "clerk")
+    cleo = world.person("cleo")
+    answers = await asyncio.gather(*(cleo.call("POST", "/members/accept", {"token": token}) for _ in range(3)))
+    assert sorted(each.status_code for each in answers) == [201, 409, 409]
+    assert {each.json()["code"] for each in answers if each.status_code == 409} == {"tenancy.already_member"}
+
+
 async def test_the_newest_invitation_of_an_address_is_the_only_one(world: World) -> None:
     ann = await world.founded("alpha")
     first = await world.invited(ann, "cleo@people.test", "manager")

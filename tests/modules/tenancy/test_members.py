@@ -53,6 +53,9 @@ async def test_nobody_changes_or_removes_whoever_is_above_them_or_raises_themsel
     assert (await max_.call("PATCH", f"/members/{clerk}", {"role": "owner"})).status_code == 403
     assert (await max_.call("PATCH", f"/members/{clerk}", {"role": "manager"})).status_code == 200
     assert (await max_.call("DELETE", f"/members/{clerk}")).status_code == 204
+    denied = await world.kit.sql("SELECT action, subject, principal FROM doors_audit WHERE outcome = 'denied'")
+    assert [each["subject"] for each in denied] == ["owner"] * 4
+    assert {each["principal"] for each in denied} == {"max"}
 
 
 async def test_members_of_another_tenant_are_as_if_they_did_not_exist(world: World) -> None:

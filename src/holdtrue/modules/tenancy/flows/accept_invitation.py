@@ -30,6 +30,9 @@ async def accept_invitation(unit: UnitOfWork, token: str) -> Membership:
         raise InvitationInvalid
     await unit.enter(tenant_id)
     tenant = await locked(unit)
+    there = select(Membership.id).where(Membership.tenant_id == tenant_id, Membership.user_id == person.id)
+    if await unit.session.scalar(there) is not None:
+        raise AlreadyMember
     invitation = await _usable(unit, tenant, digest)
     if person.email.lower() != invitation.email:
         unit.record("tenancy.invitation_of_another", subject=str(invitation.id), denied=True)
@@ -39,9 +42,6 @@ async def accept_invitation(unit: UnitOfWork, token: str) -> Membership:
         user_id=person.id, email=invitation.email, role=invitation.role, members=await unit.session.scalar(members) or 0
     )
     await unit.guard(JOINING, joining)
-    there = select(Membership.id).where(Membership.tenant_id == tenant_id, Membership.user_id == person.id)
-    if await unit.session.scalar(there) is not None:
-        raise AlreadyMember
     invitation.used_at = unit.now()
     member = Membership(user_id=person.id, email=invitation.email, role=invitation.role)
     unit.session.add(member)

@@ -31,8 +31,8 @@ async def change_role(unit: UnitOfWork, member_id: UUID, role: str) -> Membershi
     if role != caller.roles.owner:
         await must_leave_an_owner(unit, changed)
     old, changed.role = changed.role, role
-    roles, held = caller.roles, caller.roles.permissions(role, caller.every)
-    beyond = [each for each in (roles.owner, *roles.others) if not roles.covers(role, held, each, caller.every)]
+    roles, held = caller.roles, caller.roles.permissions(role, unit.permissions)
+    beyond = [each for each in (roles.owner, *roles.others) if not roles.covers(role, held, each, unit.permissions)]
     await unit.session.execute(
         update(Invitation)
         .where(

@@ -19,13 +19,17 @@ from holdtrue.runtime import Forbidden, NotFound, UnitOfWork
 class Manager:
     """A member who may change members, as of now and until the transaction ends."""
 
+    unit: UnitOfWork
     member_id: UUID
     user_id: str
     role: str
     held: frozenset[str]
     """What the member may do, within what the credential allows."""
-    roles: Roles
-    every: frozenset[str]
+
+    @property
+    def roles(self) -> Roles:
+        """The app's."""
+        return self.unit.port(TenancyPorts).roles
 
     def must_cover(self, role: str) -> None:
         """Nobody gives or takes away more than they hold themselves.
@@ -39,7 +43,8 @@ class Manager:
 
     def must_be_above(self, role: str) -> None:
         """As ``must_cover``, for the role a member has: one that this release no longer knows is above nobody."""
-        if not self.roles.covers(self.role, self.held, role, self.every):
+        if not self.roles.covers(self.role, self.held, role, self.unit.permissions):
+            self.unit.record("tenancy.above_own_permissions", subject=role, denied=True)
             raise AboveOwnPermissions
 
 
@@ -72,10 +77,9 @@ async def manager(unit: UnitOfWork) -> Manager:
     if principal.permissions is not None:
         held &= principal.permissions
     if caller is None or MEMBERS_MANAGE.name not in held:
+        unit.record("access.denied", subject=MEMBERS_MANAGE.name, denied=True)
         raise Forbidden(f"This needs the permission {MEMBERS_MANAGE.name}, held by a member.", keep=True)
-    return Manager(
-        member_id=caller.id, user_id=caller.user_id, role=caller.role, held=held, roles=roles, every=unit.permissions
-    )
+    return Manager(unit=unit, member_id=caller.id, user_id=caller.user_id, role=caller.role, held=held)
 
 
 async def member(unit: UnitOfWork, member_id: UUID) -> Membership:

@@ -186,6 +186,33 @@ def check(
 
 @app.command(
     epilog="""\b
+Kept in .holdtrue/dev between runs: the database, keys, and what the Stripe double knows. Remove it to begin anew.
+A .env in the directory is read over what the modules' contracts say; its database is not.
+"""
+)
+def dev(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The composed app's directory.")] = Path(),
+    port: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=65535, help="The app's port; 8000, or a free one.")
+    ] = None,
+    python: Annotated[str | None, typer.Option(metavar="PATH", help="The app's interpreter.")] = None,
+) -> None:
+    """Run a composed app on this machine, with all it needs, until Ctrl-C.
+
+    An embedded PostgreSQL, the migrations, the app and its worker (started again when a file changes), a mailbox page,
+    and a double of Stripe whose customer pays when you press a button.
+    """
+    from holdtrue.cli.extras import needs_extra
+
+    with needs_extra("check"):
+        from holdtrue.cli.dev.run import Request
+        from holdtrue.cli.dev.run import run as run_dev
+
+    run_dev(Request(directory=directory, port=port, python=python), typer.echo)
+
+
+@app.command(
+    epilog="""\b
 Examples:
   holdtrue explain PAY011
   holdtrue explain --list

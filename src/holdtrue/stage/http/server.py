@@ -47,16 +47,17 @@ Handler = Callable[[Request], Awaitable[Response | Drop]]
 
 
 class HttpServer:
-    """Serves one handler on 127.0.0.1, at a port the system chooses, in the caller's event loop.
+    """Serves one handler on 127.0.0.1, at a port the system chooses unless one is given, in the caller's event loop.
 
     The handler is awaited once per request, so to delay an answer is to sleep there, and to hang is to await an
     event. A handler that raises is a defect of the double: the exception reaches the loop's exception handler,
     the client sees the connection close.
     """
 
-    def __init__(self, handle: Handler, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, handle: Handler, *, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self._handle = handle
         self._tls = tls
+        self._wanted = port
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
@@ -65,10 +66,11 @@ class HttpServer:
 
         Raises:
             RuntimeError: it already listens.
+            OSError: the given port is in use.
         """
         if self._server is not None:
             raise RuntimeError(f"this HTTP server already listens on port {self.port}; start it once")
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._wanted, ssl=self._tls)
 
     @property
     def port(self) -> int:

@@ -85,10 +85,8 @@ async def vault(unit: LiveUnit) -> dict[str, str]:
 
 
 async def tenants(unit: UnitOfWork, principal: Principal, credentials: Credentials) -> frozenset[str] | None:
-    if principal.kind == "key" and principal.tenant is not None:
-        await unit.enter(principal.tenant)
-        return principal.permissions
-    rows = (await unit.session.execute(select(Member).where(Member.person == principal.id))).scalars().all()
+    person = principal.user if principal.kind == "key" else principal.id
+    rows = (await unit.session.execute(select(Member).where(Member.person == person))).scalars().all()
     found = [row for row in rows if principal.tenant in (None, row.tenant)]
     if len(found) != 1:
         return None

@@ -7,6 +7,8 @@ from holdtrue.contract.document import Inbox, Mail, Principal, Refresh, Request,
 
 VARIABLES = {
     "AUTH_PUBLIC_URL": "https://app.example.test",
+    # A whole check takes longer than a token should live.
+    "AUTH_ACCESS_SECONDS": "590",
     # Everybody in a rehearsal comes from one network.
     "AUTH_SIGN_INS_PER_NETWORK": "100000",
     "AUTH_SIGN_INS_PER_PERSON_AND_NETWORK": "100000",

@@ -1,4 +1,7 @@
-"""API keys of a tenant: shown once, kept as a hash, known by their prefix, revoked at once."""
+"""API keys of a tenant: shown once, kept as a hash, known by their prefix, revoked at once.
+
+A key never holds more than the person who made it holds now: who leaves the tenant leaves no key behind.
+"""
 
 from __future__ import annotations
 
@@ -109,4 +112,10 @@ async def principal_of_key(unit: UnitOfWork, key: str) -> Principal:
     right = hmac.compare_digest(_NO_KEY if found is None else found.secret_hash, hashed(secret))
     if found is None or not right or found.expires_at <= unit.now():
         raise Unauthorized
-    return Principal(kind="key", id=str(found.id), tenant=found.tenant_id, permissions=frozenset(found.scopes))
+    return Principal(
+        kind="key",
+        id=str(found.id),
+        user=str(found.created_by),
+        tenant=found.tenant_id,
+        permissions=frozenset(found.scopes),
+    )

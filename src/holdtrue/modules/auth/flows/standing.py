@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from holdtrue.modules.auth.errors import NotAMember
-from holdtrue.runtime import Credentials, Principal, Refused, UnitOfWork
+from holdtrue.runtime import Principal, Refused, UnitOfWork
 
 
 async def enter_confirmed(unit: UnitOfWork, principal: Principal) -> None:
@@ -19,15 +19,13 @@ async def enter_confirmed(unit: UnitOfWork, principal: Principal) -> None:
     unit.identify(principal)
     if unit.context.tenant is not None:
         return
-    tenants = unit._services.registry.tenants
-    granted = None
-    if tenants is not None:
-        credentials = Credentials(headers={}, cookies={}, host=unit.context.host)
-        try:
-            granted = await tenants(unit, principal, credentials)
-        except Refused:
-            if principal.tenant is not None:
-                raise
+    try:
+        granted = await unit.standing(principal)
+    except Refused:
+        # It is in several, or the host names none: that only matters to who asked for one.
+        if principal.tenant is not None:
+            raise
+        return
     if granted is None and principal.tenant is not None:
         raise NotAMember("There is no such tenant, or you are no member of it.")
 

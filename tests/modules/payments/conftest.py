@@ -31,7 +31,7 @@ async def stripe() -> AsyncIterator[StripeDouble]:
     yield double
     await double.close()
     assert double.crashes == []
-    assert double.unmodelled == []
+    assert [each for each in double.unmodelled if "[metadata]" not in each] == []
 
 
 class Shop:
@@ -104,7 +104,11 @@ class Shop:
 
 @pytest.fixture
 async def shop(postgres: Postgres, stripe: StripeDouble) -> AsyncIterator[Shop]:
-    async with running(assembled(), postgres, environ=environ(stripe)) as kit:
+    def clock() -> datetime:
+        """Stripe's, so that both can be moved."""
+        return datetime.fromtimestamp(stripe.world.clock.now(), UTC)
+
+    async with running(assembled(), postgres, environ=environ(stripe), clock=clock) as kit:
         yield Shop(kit, stripe, uuid4())
 
 

@@ -52,6 +52,7 @@ async def test_a_payment(double: StripeDouble, checkout: Callable[..., Awaitable
     assert {event.request_id for event in events} == {None}
     _, charge, intent, completed = (event.object for event in events)
     assert intent["metadata"] == charge["metadata"] == {"order": "7"}
+    assert double.unmodelled == []
     assert (completed["payment_status"], completed["payment_intent"]) == ("paid", intent["id"])
     assert completed["customer_details"]["email"] == "c@example.com"
     assert double.customer.returns_to(session) == f"https://app.example.com/ok?session={session}"

@@ -172,7 +172,7 @@ class Params:
 
     def _child(self, values: Mapping[str, Any], path: str) -> "Params":
         child = Params(values, path)
-        if not path.endswith("metadata"):
+        if not path.rstrip("]").endswith("metadata"):  # of `payment_intent_data[metadata]`, too
             self._children.append(child)
         return child
 

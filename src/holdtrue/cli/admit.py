@@ -32,13 +32,16 @@ def run(request: Request) -> str:
     """
     plan = plans.read_plan(request.plan)
     app = request.app or request.plan.parent
+    now = datetime.now(UTC)
+    # First what needs neither a check nor the app's interpreter.
+    plans.refuse_stale(plan, plans.redraw(plan, app), now.date())
     proof = held.held(_check(app, request.python) if request.check else held.newest(app), plan)
     known = [each.revision for each in plan.before.revisions] if plan.before else []
     told = asyncio.run(state.ask(app, known=known, python=request.python))
     signatures = [
         each.read_text(encoding="utf-8") for each in sorted(request.plan.parent.glob(f"{request.plan.stem}.*.sig"))
     ]
-    key, now = request.key or ssh.default_key(), datetime.now(UTC)
+    key = request.key or ssh.default_key()
     sealed = asyncio.run(admission.admit(plan, app, told, signatures, proof, key, now))
     out = request.out or request.plan.with_name(files.ADMISSION)
     sealed.write(out)

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 import math
+from decimal import Decimal
 from typing import Any
 
 from holdtrue.contract.errors import UsageError
@@ -52,7 +53,7 @@ def loads(text: str | bytes) -> Any:
     Raises:
         ValueError: it is not such JSON.
     """
-    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number, parse_int=_whole)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -60,6 +61,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(pairs):
         raise ValueError("an object has a member twice")
     return value
+
+
+def _whole(text: str) -> float:
+    """As ECMAScript reads it: beyond what a double tells apart it is none of ours to be exact."""
+    return int(text) if abs(int(text)) <= _LARGEST else float(text)
 
 
 def _no_number(name: str) -> Any:
@@ -83,20 +89,10 @@ def _written(value: Any) -> str:
 def _number(value: float) -> str:
     if not math.isfinite(value) or (isinstance(value, int) and abs(value) > _LARGEST):
         raise UsageError(f"the number {value} has no canonical form", do="Write it as text.")
-    if value == int(value) and abs(value) < 1e21:
-        return str(int(value))
+    if value == 0:
+        return "0"
     if 1e-6 <= abs(value) < 1e21:
-        return _plain(value)
+        # The shortest digits that read back as the same number; ECMAScript writes no exponent in this range.
+        return format(Decimal(repr(value)), "f").removesuffix(".0")
     mantissa, _, exponent = repr(value).partition("e")
     return f"{mantissa}e{int(exponent):+d}"
-
-
-def _plain(value: float) -> str:
-    """The shortest digits that read back as the same number, without an exponent."""
-    text = repr(value)
-    if "e" not in text:
-        return text
-    mantissa, _, exponent = text.partition("e")
-    sign, digits = ("-", mantissa[1:]) if mantissa.startswith("-") else ("", mantissa)
-    # Python writes an exponent from 1e-5 down, ECMAScript from 1e-7 down.
-    return f"{sign}0.{'0' * (-int(exponent) - 1)}{digits.replace('.', '')}"

@@ -57,7 +57,7 @@ def _bindings(old: list[Bound], new: State) -> Iterator[Change]:
 def _calls(bindings: list[Bound]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for each in bindings:
-        found.setdefault(each.target, []).append(each.function)
+        found.setdefault(each.target, []).append(f"{each.function} (money)" if each.money else each.function)
     return found
 
 

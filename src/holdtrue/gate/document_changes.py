@@ -22,7 +22,8 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
     yield from _permissions(old.get("permissions", {}), new.get("permissions", {}))
     yield from _principals(old.get("principals", {}), new.get("principals", {}))
     yield from _routes(old.get("routes", {}), new.get("routes", {}))
-    yield from _tables(old, new)
+    yield from _tables(old.get("tenancy", {}), new.get("tenancy", {}))
+    yield from _out_of_scope(old.get("tables_out_of_scope", {}), new.get("tables_out_of_scope", {}))
     yield from _tenancy(old.get("tenancy", {}), new.get("tenancy", {}))
     yield from _audit(old.get("audit"), new.get("audit"))
     yield from _waivers(old.get("waivers", []), new.get("waivers", []))
@@ -112,17 +113,21 @@ def _tables(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
         need, why = None, ""
         if after.startswith("global"):
             need, why = (None, "") if before.startswith("global") else (Need.TENANCY, "its rows belong to no tenant")
-        elif after.startswith("out of scope"):
-            need, why = Need.PROMISES, "no guarantee looks at it"
         elif before.startswith("tenant"):
             need, why = Need.TENANCY, "its rows are told apart by another column, or not at all"
         yield _change(f"table {table}", before, after, need=need, why=why)
 
 
-def _decisions(document: Mapping[str, Any]) -> dict[str, str]:
-    tenancy = document.get("tenancy", {})
-    found = {table: f"out of scope: {reason}" for table, reason in document.get("tables_out_of_scope", {}).items()}
-    found |= {table: f"tenant: {column}" for table, column in tenancy.get("tables", {}).items()}
+def _out_of_scope(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
+    for table in {**old, **new}:
+        was, now = old.get(table, ""), new.get(table, "")
+        if was != now:
+            need, why = (Need.PROMISES, "no guarantee looks at it") if not was else (None, "")
+            yield _change(f"table {table} out of scope", was, now, need=need, why=why)
+
+
+def _decisions(tenancy: Mapping[str, Any]) -> dict[str, str]:
+    found = {table: f"tenant: {column}" for table, column in tenancy.get("tables", {}).items()}
     return found | {table: f"global: {reason}" for table, reason in tenancy.get("global", {}).items()}
 
 

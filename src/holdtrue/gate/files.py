@@ -62,13 +62,17 @@ def _digest(root: Path, path: Path) -> str:
         with path.open("rb") as file:
             return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
     target = path.resolve()
-    inside = target.is_relative_to(root) and not any(
-        left_out(each, root) for each in (target, *target.parents) if each != root and each.is_relative_to(root)
+    inside = (
+        target.exists()
+        and target.is_relative_to(root)
+        and not any(
+            left_out(each, root) for each in (target, *target.parents) if each != root and each.is_relative_to(root)
+        )
     )
     if not inside:
         raise GateRefusal(
             "LINK_LEADS_OUT",
-            f"{path.relative_to(root)} is a link to {path.readlink()}, which is not part of the app's source",
+            f"{path.relative_to(root)} is a link to {path.readlink()}, which is no part of the app's source",
             where=str(root),
             why="What it leads to could change after the approval.",
             do="Put the file itself there.",

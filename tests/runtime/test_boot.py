@@ -153,3 +153,23 @@ async def test_a_database_that_is_gone_is_told_and_not_a_crash(postgres: Postgre
         assert (await kit.client.get("/health/live")).status_code == 200
         headers = {"X-Principal": "ann", "X-Tenant": str(A), "X-Permissions": "notes.read"}
         assert (await kit.client.get("/notes", headers=headers)).status_code == 503
+
+
+async def test_a_connection_that_idled_and_broke_is_replaced_unnoticed(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdtrue.runtime.database.IDLE_SECONDS", 0.0)
+    headers = {"X-Principal": "ann", "X-Tenant": str(A), "X-Permissions": "notes.read"}
+    assert (await kit.client.get("/notes", headers=headers)).status_code == 200
+    await kit.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tower_app'")
+    assert (await kit.client.get("/notes", headers=headers)).status_code == 200
+
+
+async def test_a_connection_that_broke_in_use_is_told_once_and_replaced(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdtrue.runtime.database.IDLE_SECONDS", 3600.0)
+    headers = {"X-Principal": "ann", "X-Tenant": str(A), "X-Permissions": "notes.read"}
+    assert (await kit.client.get("/notes", headers=headers)).status_code == 200
+    await kit.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tower_app'")
+    assert [(await kit.client.get("/notes", headers=headers)).status_code for _ in range(2)] == [503, 200]

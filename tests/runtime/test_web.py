@@ -191,3 +191,19 @@ async def test_a_guard_hook_refuses_the_whole_request(postgres: Postgres) -> Non
         assert (await kit.client.post("/notes", json={"title": "LOUD"}, headers=headers)).status_code == 403
         assert await kit.sql("SELECT * FROM notes") == []
         assert (await kit.client.post("/notes", json={"title": "quiet"}, headers=headers)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("header", "host"),
+    [("App.Test", "app.test"), ("app.test:8443", "app.test"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("", "")],
+)
+async def test_the_host_is_read_without_its_port(postgres: Postgres, header: str, host: str) -> None:
+    router = Router()
+
+    @router.get("/host", access=public("for this test"))
+    async def named(unit: Unit) -> str:
+        return unit.context.host
+
+    app = Module(contract=Contract(name="hosts", version="1.0.0"), routers=(router,))
+    async with running(compose(app), postgres) as kit:
+        assert (await kit.client.get("/host", headers={"Host": header})).json() == host

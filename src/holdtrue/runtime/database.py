@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
+import time
+
+from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from holdtrue.runtime.faults import Fault
 
+IDLE_SECONDS = 5.0
+"""After so long without use a connection is pinged before it is used again."""
 _POWERS = text("""
     SELECT r.rolname, r.rolsuper, r.rolbypassrls, EXISTS (
         SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -51,7 +57,6 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=20,
-            pool_pre_ping=True,
             hide_parameters=True,
             connect_args={
                 "connect_timeout": 5,
@@ -60,6 +65,19 @@ class Database:
                 "prepare_threshold": 5 if prepare else None,
             },
         )
+
+        # A ping at every checkout is a round trip for every request; a connection that just worked needs none.
+        event.listen(self.engine.sync_engine, "checkin", lambda _, record: record.info.update(used=time.monotonic()))
+        event.listen(self.engine.sync_engine, "checkout", self._ping_if_idle)
+
+    def _ping_if_idle(self, connection: DBAPIConnection, record: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
+        if time.monotonic() - record.info.get("used", 0.0) < IDLE_SECONDS:
+            return
+        dialect = self.engine.dialect
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
 
     def session(self, **info: object) -> AsyncSession:
         """A session that takes a connection at its first statement."""

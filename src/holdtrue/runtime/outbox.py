@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Result, Table, and_, func, literal_column, or_, select, update
+from sqlalchemy import Interval, Result, Table, and_, bindparam, func, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -44,25 +44,25 @@ class Claimed:
     """An attempt before this one ended without a word: its worker died."""
 
 
-def _values(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "delay"} | {"due_at": func.now() + row["delay"]}
+# One statement for any number of rows: what differs is in its parameters, so that it is compiled once.
+_DUE = func.now() + bindparam("delay", type_=Interval())
+_PUT = insert(outbox).values(due_at=_DUE).on_conflict_do_nothing()
+_TAKE = insert(inbox).values(due_at=_DUE)
+_RECEIVE = _TAKE.on_conflict_do_update(
+    index_elements=["job", "key"],
+    set_={"state": "queued", "attempts": 0, "due_at": func.now(), "error": None},
+    where=inbox.c.state == "dead",
+).returning(inbox.c.id)
 
 
 async def put(session: AsyncSession, tenant: UUID | None, rows: Sequence[dict[str, Any]]) -> None:
     """Write what is owed; of rows with one key only the first."""
-    values = [_values(row) | {"tenant_id": tenant or NO_TENANT} for row in rows]
-    await session.execute(insert(outbox).values(values).on_conflict_do_nothing())
+    await session.execute(_PUT, [row | {"tenant_id": tenant or NO_TENANT} for row in rows])
 
 
 async def receive(session: AsyncSession, row: dict[str, Any]) -> bool:
     """Write what came in; drives a dead one again. False when it was seen before."""
-    statement = insert(inbox).values(_values(row))
-    again = statement.on_conflict_do_update(
-        index_elements=["job", "key"],
-        set_={"state": "queued", "attempts": 0, "due_at": func.now(), "error": None},
-        where=inbox.c.state == "dead",
-    )
-    return (await session.execute(again.returning(inbox.c.id))).first() is not None
+    return (await session.execute(_RECEIVE, row)).first() is not None
 
 
 def _claimable(table: Table) -> Any:

@@ -271,6 +271,9 @@ class UnitOfWork:
 
     async def commit(self) -> None:
         """Keep everything, and give the connection back. The unit can go on in a new transaction of the same tenant."""
+        session = self.session.sync_session
+        if not (session.in_transaction() or self._pending or self._facts or session.new):
+            return
         recorder = self._services.registry.recorder
         # A transaction has one tenant, also for what was recorded before it was known.
         facts = [replace(fact, tenant=self._context.tenant) for fact in self._facts]
@@ -320,7 +323,8 @@ class UnitOfWork:
         finally:
             _open.reset(self._token)
             self._pending, self._facts = [], []
-            await self.session.close()
+            if self.session.in_transaction():
+                await self.session.close()
 
 
 @event.listens_for(UnitSession, "after_begin")

@@ -49,9 +49,14 @@ def _context(request: Request, services: Services) -> Context:
     return Context(
         request_id=request.state.request_id,
         clock=services.clock,
-        host=request.url.hostname or "",
+        host=_host(request.headers.get("host", "")),
         address=request.client.host if request.client else "",
     )
+
+
+def _host(header: str) -> str:
+    """The host without its port (RFC 9110, 7.2); an IPv6 address keeps its brackets."""
+    return (header if header.endswith("]") else header.rsplit(":", 1)[0]).lower()
 
 
 async def admit(registry: Registry, unit: UnitOfWork, access: Access) -> None:

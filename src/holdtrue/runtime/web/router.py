@@ -69,7 +69,7 @@ class Router:
         return self.route("DELETE", path, access=access, status=status, rehearse=rehearse, **options)
 
 
-def _unit(request: Request) -> UnitOfWork:
+async def _unit(request: Request) -> UnitOfWork:
     unit: UnitOfWork = request.state.unit
     return unit
 

@@ -15,20 +15,19 @@ from psycopg import AsyncConnection
 
 from holdtrue.contract.document import Command, Document
 from holdtrue.contract.errors import HoldtrueError
-from holdtrue.stage import payments, process
+from holdtrue.stage import payments
 from holdtrue.stage.cast import TENANTS, Cast
 from holdtrue.stage.client import Client
 from holdtrue.stage.crew import FIRST, WORKER, Build, Crew, Member
 from holdtrue.stage.database import Catalog, ClonePool, Difference, Snapshot, age, catalog_of, difference, snapshot
 from holdtrue.stage.evidence import Evidence, Redactor
 from holdtrue.stage.mail import Mail, MailServer, MailTimeoutError
-from holdtrue.stage.payments import HOSTS, Clock, StripeDouble
-from holdtrue.stage.placeholders import Instruments
-from holdtrue.stage.process import AppProcess, Redirect
+from holdtrue.stage.outfit import Outfit
+from holdtrue.stage.payments import Clock, StripeDouble
 from holdtrue.stage.quiet import Quiet
 from holdtrue.stage.scene import Call, Scene
 from holdtrue.stage.steps import Player, StepFailedError
-from holdtrue.stage.wire import Listener, Recording, Statement, Upstream, Wire
+from holdtrue.stage.wire import Recording, Statement, Upstream, Wire
 
 if TYPE_CHECKING:
     from holdtrue.stage.setting import Setting
@@ -91,7 +90,7 @@ class Stage:
         self._exit = AsyncExitStack()
         self._pool: ClonePool | None = None
         self._ports: dict[str, int] = {}
-        self._redirect: Redirect | None = None
+        self._outfit: Outfit | None = None
 
     # -- setting the stage ------------------------------------------------------------------------------------------
 
@@ -105,12 +104,7 @@ class Stage:
             await self._exit.enter_async_context(instrument)
         await self.payments.start()
         self._exit.push_async_callback(self.payments.close)
-        self._redirect = Redirect(
-            self.setting.scratch / f"redirect-{self.lane}",
-            routes={f"{host}:443": self.payments.port for host in HOSTS},
-            ca=self.setting.authority.ca_file,
-            root=self.setting.copy,
-        )
+        self._outfit = Outfit.of(self.setting, self.lane, wire=self.wire, payments=self.payments, mail=self.mail)
         self._log = self._exit.enter_context(self.wire.record())
         self._exit.push_async_callback(self.crew.close)
         start = await self.setting.databases.clone(self.setting.base)
@@ -174,13 +168,20 @@ class Stage:
         async with self._exit:
             await self._leave_clone()
             self.setting.unmodelled.update(self.payments.unmodelled)
-            if self._redirect is not None:
-                self.setting.egress.update(str(attempt) for attempt in self._redirect.egress.attempts())
+            if self._outfit is not None:
+                self.setting.egress.update(str(attempt) for attempt in self._outfit.redirect.egress.attempts())
             if not self.crew.sealed:
                 self.setting.notes.add(
                     "the kernel offers no guard on connections here: only Python's and Node's own sockets were guarded"
                 )
             self.setting.notes.update(self.crew.ends())
+
+    @property
+    def outfit(self) -> Outfit:
+        """What processes and commands get here."""
+        if self._outfit is None:
+            raise HoldtrueError("the instruments of this stage have not started")
+        return self._outfit
 
     def at_close(self, end: Callable[[], Awaitable[None]]) -> None:
         """Have something ended with the stage."""
@@ -424,72 +425,7 @@ class Stage:
         return [mail.text or "", mail.html or ""]
 
     async def _command(self, command: Command, variables: Mapping[str, object]) -> str:
-        listener = await self.wire.listen("command", self.database)
-        instruments = self._instruments(listener, self.wire)
-        done = await process.run(
-            instruments.command(command, {**variables, "python": str(self.setting.python)}),
-            cwd=self.setting.copy,
-            env=self._environment(instruments),
-            log_path=self.setting.logs / f"command-{self.lane}.log",
-            patience=60.0,
-            redact=self.redactor.text,
-        )
-        if done.returncode != 0:
-            raise HoldtrueError(
-                f"the command ended with code {done.returncode}:\n{done.output}",
-                where=f"step `run = {command!r}`",
-                do="Run it by hand with the same environment, and mend the step.",
-            )
-        return done.output
-
-    def _instruments(self, listener: Listener, wire: Wire) -> Instruments:
-        return self.setting.instruments(wire=wire, wire_port=listener.port, payments=self.payments, mail=self.mail)
-
-    def _environment(self, instruments: Instruments, values: Mapping[str, str] | None = None) -> dict[str, str]:
-        declared = self.setting.environment(instruments, values=values)
-        return self._redirect.environment(declared) if self._redirect is not None else declared
-
-    @asynccontextmanager
-    async def unmigrated(self) -> AsyncIterator[tuple[int, Wire] | None]:
-        """Start a web process on an empty database; None when it refuses to run there. Gives its port and its wire."""
-        empty = await self.setting.empty_database(f"unmigrated{self.lane}")
-        command = self.crew.web_command
-        try:
-            async with Wire(upstream=Upstream.of(self.setting.cluster), seed=self.setting.seed) as wire:
-                listener = await wire.listen("unmigrated", empty)
-                build = self._build("unmigrated", self._instruments(listener, wire))
-                try:
-                    web, port = await process.start_on_port(
-                        lambda port: build(command, port),
-                        port=None,
-                        url_path=None,
-                        patience=self.document.process.ready_seconds,
-                    )
-                except process.StartError:
-                    yield None
-                    return
-                try:
-                    yield port, wire
-                finally:
-                    await web.kill()
-        finally:
-            await self.setting.databases.drop(empty)
+        return await self.outfit.command(command, variables, self.database)
 
     async def _equip(self, name: str) -> Build:
-        listener = await self.wire.listen(name, self.database)
-        return self._build(name, self._instruments(listener, self.wire))
-
-    def _build(self, name: str, instruments: Instruments) -> Build:
-
-        def build(command: Command, port: int | None) -> AppProcess:
-            values: dict[str, str] = {"python": str(self.setting.python), "port": str(port or 0)}
-            return AppProcess(
-                f"{name} of stage {self.lane}",
-                instruments.command(command, values),
-                cwd=self.setting.copy,
-                env=self._environment(instruments, values),
-                log_path=self.setting.logs / f"{name}-{self.lane}.log",
-                redact=self.redactor.text,
-            )
-
-        return build
+        return await self.outfit.equip(name, self.database)

@@ -2,6 +2,7 @@
 
 from holdtrue.runtime.context import Clock, Context, Principal, utc_now, uuid7
 from holdtrue.runtime.faults import Fault, Faults
+from holdtrue.runtime.flows import flow
 from holdtrue.runtime.models import Model, Row, TenantRow
 from holdtrue.runtime.module import Module
 from holdtrue.runtime.ports import AuditFact, Credentials
@@ -17,7 +18,7 @@ from holdtrue.runtime.refusals import (
     Unprocessable,
 )
 from holdtrue.runtime.settings import ModuleSettings, SecretKey, prefix
-from holdtrue.runtime.unit import UnitOfWork, flow, require_outside
+from holdtrue.runtime.unit import UnitOfWork, require_outside
 from holdtrue.runtime.web.router import RawBody, Router, Unit
 from holdtrue.runtime.work import GiveUp, Unknown, Work
 

@@ -6,13 +6,12 @@ statement and given back at the commit; the tenant is entered as the transaction
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -32,8 +31,6 @@ from holdtrue.runtime.registry import Registry, work_name
 
 P = TypeVar("P", bound=BaseModel)
 T = TypeVar("T")
-R = TypeVar("R")
-Q = ParamSpec("Q")
 
 _ENTER = select(func.enter_tenant(bindparam("tenant", type_=Uuid())))
 _open: ContextVar[UnitOfWork | None] = ContextVar("holdtrue_open_unit", default=None)
@@ -74,8 +71,10 @@ class UnitOfWork:
         self._context = context
         self._pending: list[dict[str, Any]] = []
         self._facts: list[AuditFact] = []
-        self._emitted: list[Event[Any]] = []
-        self._flows: list[tuple[Event[Any], ...]] = []
+        self.emitted: list[Event[Any]] = []
+        """What this unit emitted so far, for ``flow``."""
+        self.flows: list[tuple[Event[Any], ...]] = []
+        """What the flows under way declare, the innermost last."""
         self.credentials = NO_CREDENTIALS
         """What the request brought; empty where there is none."""
         self.session: AsyncSession = services.database.session(unit=self)
@@ -169,13 +168,13 @@ class UnitOfWork:
                 why="What the contract does not name nobody can rely on.",
                 do=f"Add it to events of the contract of {what.module}.",
             )
-        if self._flows and not any(what in declared for declared in self._flows):
+        if self.flows and not any(what in declared for declared in self.flows):
             raise Fault(
                 "EVENT_NOT_DECLARED",
                 f"{what.name} is emitted by a flow that does not declare it",
                 do="Add it to @flow(emits=(…)).",
             )
-        self._emitted.append(what)
+        self.emitted.append(what)
         self._defer(what, payload)
         if what.audited:
             subject = str(getattr(payload, what.subject))
@@ -368,39 +367,3 @@ def _typed(target: Bindable[Any], payload: object) -> None:
 
 def _wrong(name: str, wanted: type, got: object) -> Fault:
     return Fault("WRONG_PAYLOAD", f"{name} takes {wanted.__name__}, and was given {type(got).__name__}")
-
-
-Flow = Callable[Concatenate[UnitOfWork, Q], Coroutine[Any, Any, R]]
-
-
-def flow(*, emits: Sequence[Event[Any]] = ()) -> Callable[[Flow[Q, R]], Flow[Q, R]]:
-    """A business step that declares what it emits.
-
-    Raises:
-        Fault: EVENT_NOT_EMITTED, it ended well without an event that is required; nothing of it is kept.
-    """
-    declared = tuple(emits)
-
-    def declare(step: Flow[Q, R]) -> Flow[Q, R]:
-        @wraps(step)
-        async def run(unit: UnitOfWork, /, *args: Q.args, **kwargs: Q.kwargs) -> R:
-            before = len(unit._emitted)
-            unit._flows.append(declared)
-            try:
-                result = await step(unit, *args, **kwargs)
-            finally:
-                unit._flows.pop()
-            missing = [each.name for each in declared if each.required and each not in unit._emitted[before:]]
-            if missing:
-                raise Fault(
-                    "EVENT_NOT_EMITTED",
-                    f"{', '.join(missing)}: declared and not emitted",
-                    where=f"{step.__module__}:{step.__qualname__}",
-                    why="Consumers and the audit log would not learn of a change that was made.",
-                    do="Emit it, or declare the event with required=False.",
-                )
-            return result
-
-        return run
-
-    return declare

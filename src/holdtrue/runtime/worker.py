@@ -28,6 +28,9 @@ from holdtrue.runtime.work import Backoff, Driver
 
 log = logging.getLogger(__name__)
 
+SHORTEST_REST, LONGEST_REST = 0.1, 5.0
+"""Seconds between two attempts to reach a database that went away: doubled each time, and short again after success."""
+
 _SWEEP = text("SELECT holdtrue_sweep(make_interval(secs => :grace), make_interval(secs => :keep))")
 _DUE = text("SELECT box, tenant_id, id FROM holdtrue_due()")
 _TURN = text("""
@@ -43,6 +46,8 @@ class Worker:
         self._services = process.services
         self._settings = process.settings
         self._stop = asyncio.Event()
+        self._doubt = asyncio.Event()
+        """Something was left half done: look when its lease ends, and not only at the next regular sweep."""
         self.driver = Driver(
             self._services,
             lease=timedelta(seconds=self._settings.lease_seconds),
@@ -53,6 +58,7 @@ class Worker:
     def stop(self) -> None:
         """Begin nothing new; ``run`` ends when what was begun is done, or after ``stop_seconds``."""
         self._stop.set()
+        self._doubt.set()
 
     async def run(self) -> None:
         """Work until stopped. What fails for the database's sake is begun again when it answers."""
@@ -79,10 +85,16 @@ class Worker:
     async def wake(self, box: outbox.Box, id: str, tenant: str | None = None) -> None:  # noqa: A002
         """What procrastinate calls: look at one row, and do what it says."""
         known = UUID(tenant) if tenant else NO_TENANT
-        await self.driver.drive(Ref(box=box, tenant=None if known == NO_TENANT else known, id=UUID(id)))
+        try:
+            await self.driver.drive(Ref(box=box, tenant=None if known == NO_TENANT else known, id=UUID(id)))
+        except (SQLAlchemyError, OSError):
+            self._doubt.set()
+            raise
 
     async def _lane(self, app: procrastinate.App, name: str) -> None:
+        patience = SHORTEST_REST
         while not self._stop.is_set():
+            began = asyncio.get_running_loop().time()
             lane = Lane(
                 app,
                 queues=[name],
@@ -102,28 +114,37 @@ class Worker:
                 await running
             except (ProcrastinateException, OSError) as error:
                 log.warning("a lane lost the database: %s", type(error).__name__, extra={"lane": name})
-                await self._rest(1.0)
+                worked = asyncio.get_running_loop().time() - began > LONGEST_REST
+                patience = SHORTEST_REST if worked else min(2 * patience, LONGEST_REST)
+                await self._rest(patience)
 
     async def _watch(self) -> None:
         """Between sweeps: what a dead worker left, what a lost wake forgot, what a schedule wants."""
         while not self._stop.is_set():
+            self._doubt.clear()
+            pause = self._settings.sweep_seconds
             try:
-                await self.sweep()
+                lapse = await self.sweep()
+                pause = pause if lapse is None else min(pause, max(lapse, SHORTEST_REST))
                 for schedule in self._services.registry.schedules:
                     await self.turn(schedule)
             except (SQLAlchemyError, OSError) as error:
                 log.warning("the sweep found no database: %s", type(error).__name__)
-            await self._rest(self._settings.sweep_seconds)
+                pause = min(pause, LONGEST_REST)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._doubt.wait(), pause)
 
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
 
-    async def sweep(self) -> None:
-        """Wake again what is due and was overlooked, and forget what was done long ago."""
+    async def sweep(self) -> float | None:
+        """Wake again what is due and was overlooked, forget what was done long ago; seconds until a lease ends."""
         grace = min(self._settings.lease_seconds, self._settings.sweep_seconds)
         async with self._unit() as unit:
-            await unit.session.execute(_SWEEP, {"grace": grace, "keep": self._settings.keep_days * 86400})
+            told = {"grace": grace, "keep": self._settings.keep_days * 86400}
+            lapse: float | None = await unit.session.scalar(_SWEEP, told)
+            return lapse
 
     async def turn(self, schedule: Schedule) -> None:
         """Enqueue a scheduled job if its time has come and no other worker did."""

@@ -122,13 +122,16 @@ def watching() -> None:
     )
     definer_function(
         "holdtrue_sweep(grace interval, keep interval)",
-        "void",
+        "double precision",
         f"""
         UPDATE holdtrue_outbox SET due_at = now() WHERE {overlooked};
         UPDATE holdtrue_inbox SET due_at = now() WHERE {overlooked};
         DELETE FROM holdtrue_outbox WHERE state = 'done' AND done_at < now() - keep;
         DELETE FROM holdtrue_inbox WHERE state = 'done' AND done_at < now() - 6 * keep;
         DELETE FROM procrastinate_jobs j WHERE j.status = 'doing' AND j.worker_id IS NULL;
+        SELECT extract(epoch FROM min(lease_until) - now())::double precision FROM (
+            SELECT lease_until FROM holdtrue_outbox WHERE state = 'running'
+            UNION ALL SELECT lease_until FROM holdtrue_inbox WHERE state = 'running') AS held;
         """,
         options="VOLATILE",
     )

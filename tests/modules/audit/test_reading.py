@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-import pytest
-
 from holdtrue.assembly.testing import Kit
 from holdtrue.runtime import Principal
 
@@ -62,9 +60,9 @@ async def test_a_percent_sign_in_a_filter_is_a_percent_sign(kit: Kit) -> None:
     assert await listed(kit, action="%*") == []
 
 
-@pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 1000}, {"since": "2026-01-01T00:00:00"}, {"before": "x"}])
-async def test_what_cannot_be_asked_is_refused(kit: Kit, query: dict[str, str | int]) -> None:
-    assert (await kit.client.get("/audit", params=query, headers=READER)).status_code == 422
+async def test_what_cannot_be_asked_is_refused(kit: Kit) -> None:
+    for query in [{"limit": 0}, {"limit": 1000}, {"since": "2026-01-01T00:00:00"}, {"before": "x"}]:
+        assert (await kit.client.get("/audit", params=query, headers=READER)).status_code == 422
 
 
 async def test_an_event_of_another_tenant_is_no_place_to_continue_from(kit: Kit) -> None:

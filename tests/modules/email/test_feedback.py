@@ -160,6 +160,19 @@ async def test_news_before_the_servers_answer_stand(
     await kit.work(hurry=True)
     assert await outcomes(kit) == ["delivered"]
     assert len(smtp.mails) == 1, "what was delivered is not sent again"
+    assert await kit.worker.letters() == []
+
+
+async def test_news_while_the_server_is_still_answering_stand(
+    kit: Kit, smtp: MailServer, environ: dict[str, str], owe: Owe
+) -> None:
+    with smtp.hang(Phase.STORED) as hesitating:
+        sending = asyncio.create_task(owe())
+        await hesitating.reached()
+        await bounced(kit, environ)
+        assert await outcomes(kit) == ["bounced"]
+    await sending
+    assert await outcomes(kit) == ["bounced"]
 
 
 async def test_told_many_times_at_once_is_told_once(kit: Kit, environ: dict[str, str], owe: Owe) -> None:
@@ -211,38 +224,37 @@ async def test_news_of_an_unknown_mail_are_seen(kit: Kit, environ: dict[str, str
     assert (letter.job, letter.state) == ("email.feedback", "dead")
 
 
-@pytest.mark.parametrize(
-    ("kind", "bounce", "outcome", "reason"),
-    [
-        ("email.delivered", None, "delivered", None),
-        ("email.bounced", "Permanent", "bounced", "bounced"),
-        ("email.bounced", "Transient", "bounced", None),
-        ("email.complained", None, "complained", "complained"),
-        ("email.suppressed", None, "bounced", "bounced"),
-        ("email.failed", None, "bounced", None),
-        ("email.opened", None, "accepted", None),
-        ("domain.updated", None, "accepted", None),
-    ],
+RESEND = (
+    ("email.delivered", None, "delivered", None),
+    ("email.bounced", "Permanent", "bounced", "bounced"),
+    ("email.bounced", "Transient", "bounced", None),
+    ("email.complained", None, "complained", "complained"),
+    ("email.suppressed", None, "bounced", "bounced"),
+    ("email.failed", None, "bounced", None),
+    ("email.opened", None, "accepted", None),
+    ("domain.updated", None, "accepted", None),
 )
-async def test_resend_tells_in_its_own_words(
-    kit: Kit, environ: dict[str, str], owe: Owe, kind: str, bounce: str | None, outcome: str, reason: str | None
-) -> None:
-    await owe()
-    data: dict[str, object] = {
-        "email_id": "56761188-7520-42d8-8898-ff6fc54ce618",
-        "message_id": await message_id(kit),
-        "from": "Acme <post@acme.test>",
-        "to": [TO],
-        "subject": "Hi",
-    }
-    if bounce is not None:
-        data["bounce"] = {"type": bounce, "subType": "General", "message": "gone"}
-    event = {"type": kind, "created_at": "2026-11-22T10:00:00.000Z", "data": data}
+
+
+async def test_resend_tells_in_its_own_words(kit: Kit, environ: dict[str, str], owe: Owe) -> None:
     path, secret = "/webhooks/email/resend", secrets(environ, "RESEND")[0]
-    assert (await tell(kit, secret, event, path=path, brand="svix")).status_code == 200
-    await kit.work()
-    assert await outcomes(kit) == [outcome]
-    assert await suppressed(kit) == ([(A, TO.lower(), reason)] if reason else [])
+    for number, (kind, bounce, _, _) in enumerate(RESEND):
+        await owe(to=f"{number}@customer.test")
+        data: dict[str, object] = {
+            "email_id": "56761188-7520-42d8-8898-ff6fc54ce618",
+            "message_id": await message_id(kit),
+            "from": "Acme <post@acme.test>",
+            "to": [f"{number}@customer.test"],
+            "subject": "Hi",
+        }
+        if bounce is not None:
+            data["bounce"] = {"type": bounce, "subType": "General", "message": "gone"}
+        event = {"type": kind, "created_at": "2026-11-22T10:00:00.000Z", "data": data}
+        assert (await tell(kit, secret, event, id=f"m{number}", path=path, brand="svix")).status_code == 200
+        await kit.work()
+    assert await outcomes(kit) == [outcome for _, _, outcome, _ in RESEND]
+    expected = [(A, f"{number}@customer.test", each[3]) for number, each in enumerate(RESEND) if each[3]]
+    assert sorted(await suppressed(kit)) == expected
 
 
 async def test_another_senders_mail_of_the_same_resend_account_is_no_news(kit: Kit, environ: dict[str, str]) -> None:

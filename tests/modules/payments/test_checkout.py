@@ -60,7 +60,7 @@ async def test_a_lost_answer_is_asked_for_again_under_the_same_key(shop: Shop) -
 
 
 async def test_the_webhook_may_be_faster_than_the_answer(shop: Shop) -> None:
-    """The answer that names the session is lost; its customer cannot be, as nobody was shown the page. An event comes."""
+    """The answer that names the session is lost, and an event about it comes."""
     order = await shop.order()
     with shop.stripe.outage("lose_response", "POST /v1/checkout/sessions", times=1):
         assert (await shop.call("POST", "/payments/checkouts", {"reference": order})).status_code == 503

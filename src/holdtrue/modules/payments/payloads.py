@@ -130,7 +130,4 @@ class SubscriptionDue(Payload):
 
 
 class Sweep(Payload):
-    """Which events to look for."""
-
-    days: Annotated[float, Field(gt=0, le=30)] | None = None
-    """Looks back so far, whatever was read before; without it, to where the last run came."""
+    """Nothing: where the last run came to is in the database."""

@@ -38,5 +38,6 @@ async def asked(unit: UnitOfWork, call: Callable[[], Awaitable[R]]) -> R:
 
 
 def actor(unit: UnitOfWork) -> str:
-    """Who acts, as rows and events name them."""
-    return f"{unit.context.principal.kind}:{unit.context.principal.id}"
+    """Who acts, as rows and events name them; behind an API key, the person it acts for: nobody is two people."""
+    principal = unit.context.principal
+    return f"{principal.kind}:{principal.id}" if principal.user is None else f"user:{principal.user}"

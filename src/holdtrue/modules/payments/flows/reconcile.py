@@ -35,7 +35,7 @@ async def reconcile(work: Work, sweep: Sweep) -> None:
     settings = work.port(PaymentsSettings)
     async with work.unit() as unit:
         began = unit.now()
-        since = began - timedelta(days=sweep.days) if sweep.days else await _read_until(unit, began)
+        since = await _read_until(unit, began)
     cursor: str | None = None
     while True:
         events, cursor = await work.port(PaymentsPorts).stripe.events(list(HANDLERS), since, cursor)

@@ -18,8 +18,8 @@ SILENCE = 0.1
 """Seconds without work on the wire that mean rest where the app's threads never stand still, or cannot be seen."""
 ENOUGH = 2
 """Polls in a row, without work in between, that mean that there is none: what polls again has found nothing."""
-LEARNING, LONG_LEARNING = 0.6, 3.0
-"""Seconds of watching an idle app: one that says nothing, and one that polls slowly."""
+LEARNING, LONG_LEARNING = 0.6, 6.0
+"""Seconds of watching an idle app: one that says nothing or much, and one that polls slowly."""
 OFTEN = 8
 """An idle statement that was heard so often has let every other loop be heard twice, even on a busy machine."""
 LATE, LONGEST = 3.0, 3.0
@@ -41,18 +41,29 @@ class Quiet:
         self._stale: set[int] = set()
         """Connections whose next poll was parked: it asks for what was due then, and does not count."""
 
-    async def learn(self) -> None:
-        """Watch an idle app: what it says now is background, and what it repeats is a poll for work."""
+    async def learn(self, *, worker: bool) -> None:
+        """Watch an idle app: what it says now is background, and what it repeats is a poll for work.
+
+        A ``worker`` that says nothing is watched for longer: it may poll slowly.
+        """
         clock = asyncio.get_running_loop().time
-        start = clock()
+        began = start = clock()
+        known: set[Key] = set()
+        seen = first = 0
         with self._wire.record() as recording:
-            while (watched := clock() - start) < LONG_LEARNING:
-                heard = Counter(key_of(statement) for statement in recording.statements).values()
+            while (now := clock()) - start < LONG_LEARNING and now - began < PATIENCE:
+                fresh = {key_of(statement) for statement in recording.statements[seen:]}
+                seen = len(recording.statements)
+                if fresh - known:
+                    # Somebody is still starting: what is said once at the beginning is no habit.
+                    known |= fresh
+                    start, first = now, seen
+                heard = Counter(key_of(statement) for statement in recording.statements[first:]).values()
                 enough = LEARNING / 2 if heard and min(heard) >= OFTEN else LEARNING
-                if watched >= enough and (not heard or max(heard) >= OFTEN):
+                if now - start >= enough and (not heard or max(heard) >= OFTEN):
                     break
                 await asyncio.sleep(LEARNING / 12)
-        self.habits = learned(recording.statements, LEARNING)
+        self.habits = learned(recording.statements[first:], LEARNING)
 
     def is_background(self, statement: Statement | InFlight) -> bool:
         """Whether an idle app says this, too."""

@@ -119,7 +119,7 @@ class Stage:
         await self._note_ports()
         await self.wire.learn_writing_functions(self.setting.runtime)
         if self.lane == 0:
-            await self.quiet.learn()
+            await self.quiet.learn(worker=self.crew.has_worker)
             self.setting.habits.set_result(self.quiet.habits)
             self.quiet.park()
             await self._play_scene(start)

@@ -1,8 +1,14 @@
 """What an idle app says is told from work: by the statement, and by what the answer says it found."""
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
+import pytest
+
 from holdtrue.stage.habits import Habits, key_of, learned
+from holdtrue.stage.quiet import OFTEN, Quiet
 from holdtrue.stage.wire import Statement
 
 POLL = "select id from jobs where due_at <= ? for update skip locked"
@@ -83,3 +89,37 @@ def test_an_app_that_said_something_once_may_say_it_again_only_after_as_long_as_
 
 def test_all_web_processes_have_the_same_habits() -> None:
     assert key_of(said(POLL, 0, "SELECT 0", process="web1")) == key_of(said(POLL, 0, "SELECT 0", process="web2"))
+
+
+class Heard:
+    """A wire that says what a test tells it to, some at each look."""
+
+    def __init__(self, *looks: list[Statement]) -> None:
+        self._looks = list(looks)
+        self._said: list[Statement] = []
+
+    @contextmanager
+    def record(self) -> Iterator["Heard"]:
+        yield self
+
+    @property
+    def statements(self) -> list[Statement]:
+        return self._said
+
+    def look(self) -> None:
+        if self._looks:
+            self._said += self._looks.pop(0)
+
+
+async def test_what_a_worker_says_once_as_it_starts_is_no_habit_however_slow_it_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    polls = [said(POLL, at, "SELECT 0") for at in range(OFTEN)]
+    starting = [said("insert into outbox (id) values (?)", 1.5, "INSERT 0 1", kind="insert")]
+    heard = Heard(polls, starting, polls, polls, polls)
+    monkeypatch.setattr("holdtrue.stage.quiet.asyncio.sleep", lambda _: asyncio.to_thread(heard.look))
+    monkeypatch.setattr("holdtrue.stage.quiet.LEARNING", 0.01)
+    quiet = Quiet(heard, None, lambda _: [])  # type: ignore[arg-type]
+    await quiet.learn()
+    assert quiet.habits.polls == {("worker", POLL)}
+    assert not quiet.is_background(starting[0])

@@ -16,7 +16,7 @@ from .test_habits import POLL, said
 
 
 class Talk:
-    """A wire on which things are said at given moments after a recording began."""
+    """A wire on which a worker polls at given moments after a recording began, behind a greeting at its start."""
 
     def __init__(self, *moments: float) -> None:
         self._moments = moments
@@ -25,7 +25,9 @@ class Talk:
     def record(self) -> Iterator[Any]:
         statements: list[Statement] = []
         loop = asyncio.get_running_loop()
-        timers = [loop.call_later(at, statements.append, said(POLL, at, "SELECT 0")) for at in self._moments]
+        start = loop.time()
+        statements.append(said("select version()", start, "SELECT 1"))
+        timers = [loop.call_later(at, statements.append, said(POLL, start + at, "SELECT 0")) for at in self._moments]
         yield SimpleNamespace(statements=statements)
         for timer in timers:
             timer.cancel()
@@ -47,10 +49,10 @@ async def test_a_worker_that_polls_slowly_is_heard() -> None:
     assert listener.habits.polls == {("worker", POLL)}
 
 
-async def test_an_app_without_a_worker_is_not_watched_for_one() -> None:
+async def test_a_greeting_at_the_start_is_no_habit() -> None:
     listener = watching(0.15, 0.4)
-    await listener.learn(worker=False)
-    assert listener.habits.polls == frozenset()
+    await listener.learn(worker=True)
+    assert ("worker", "select version()") not in listener.habits.said
 
 
 async def test_what_polls_often_is_known_soon() -> None:

@@ -44,26 +44,22 @@ class Quiet:
     async def learn(self, *, worker: bool) -> None:
         """Watch an idle app: what it says now is background, and what it repeats is a poll for work.
 
-        A ``worker`` that says nothing is watched for longer: it may poll slowly.
+        One with a ``worker`` that does not poll often is watched for longer.
         """
         clock = asyncio.get_running_loop().time
-        began = start = clock()
-        known: set[Key] = set()
-        seen = first = 0
+        start = clock()
         with self._wire.record() as recording:
-            while (now := clock()) - start < LONG_LEARNING and now - began < PATIENCE:
-                fresh = {key_of(statement) for statement in recording.statements[seen:]}
-                seen = len(recording.statements)
-                if fresh - known:
-                    # Somebody is still starting: what is said once at the beginning is no habit.
-                    known |= fresh
-                    start, first = now, seen
-                heard = Counter(key_of(statement) for statement in recording.statements[first:]).values()
-                enough = LEARNING / 2 if heard and min(heard) >= OFTEN else LEARNING
-                if now - start >= enough and (not heard or max(heard) >= OFTEN):
+            while (watched := clock() - start) < LONG_LEARNING:
+                heard = Counter(key_of(statement) for statement in recording.statements)
+                often = max(heard.values(), default=0) >= OFTEN
+                enough = LEARNING / 2 if often and min(heard.values()) >= OFTEN else LEARNING
+                if watched >= enough and (often or not (heard or worker)):
                     break
                 await asyncio.sleep(LEARNING / 12)
-        self.habits = learned(recording.statements[first:], LEARNING)
+        # Somebody may still have been starting: what was said once, at the beginning of a long watch, is no habit.
+        settled = start + (LONG_LEARNING / 6 if watched >= LONG_LEARNING else 0.0)
+        said = (each for each in recording.statements if each.at >= settled or heard[key_of(each)] > 1)
+        self.habits = learned(said, watched)
 
     def is_background(self, statement: Statement | InFlight) -> bool:
         """Whether an idle app says this, too."""

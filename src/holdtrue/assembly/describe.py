@@ -22,7 +22,8 @@ RUNTIME_ENV = {
     "DATABASE_URL": "{postgres_url}",
     # A rehearsal should not have to wait for what production can wait for.
     "HOLDTRUE_POLL_SECONDS": "0.05",
-    "HOLDTRUE_SWEEP_SECONDS": "1",
+    # An idle worker should say nothing but its polls; what is left half done is swept when its lease ends.
+    "HOLDTRUE_SWEEP_SECONDS": "60",
     "HOLDTRUE_LEASE_SECONDS": "3",
     "HOLDTRUE_BACKOFF_SECONDS": "0.2",
 }

@@ -47,19 +47,26 @@ class Quiet:
         One with a ``worker`` that does not poll often is watched for longer.
         """
         clock = asyncio.get_running_loop().time
-        start = clock()
+        began = start = clock()
+        known: set[Key] = set()
+        seen = first = 0
         with self._wire.record() as recording:
-            while (watched := clock() - start) < LONG_LEARNING:
-                heard = Counter(key_of(statement) for statement in recording.statements)
+            while (now := clock()) - start < LONG_LEARNING and now - began < PATIENCE:
+                fresh = {key_of(statement) for statement in recording.statements[seen:]}
+                seen = len(recording.statements)
+                if fresh - known:
+                    # Somebody may still be starting: what is said at the beginning and never again is no habit.
+                    known |= fresh
+                    start, first = now, seen
+                heard = Counter(key_of(statement) for statement in recording.statements[first:])
                 often = max(heard.values(), default=0) >= OFTEN
                 enough = LEARNING / 2 if often and min(heard.values()) >= OFTEN else LEARNING
-                if watched >= enough and (often or not (heard or worker)):
+                if now - start >= enough and (often or not (known or worker)):
                     break
                 await asyncio.sleep(LEARNING / 12)
-        # Somebody may still have been starting: what was said once, at the beginning of a long watch, is no habit.
-        settled = start + (LONG_LEARNING / 6 if watched >= LONG_LEARNING else 0.0)
-        said = (each for each in recording.statements if each.at >= settled or heard[key_of(each)] > 1)
-        self.habits = learned(said, watched)
+        again = {key_of(statement) for statement in recording.statements[first:]}
+        said = [statement for statement in recording.statements if key_of(statement) in again]
+        self.habits = learned(said, clock() - began)
 
     def is_background(self, statement: Statement | InFlight) -> bool:
         """Whether an idle app says this, too."""

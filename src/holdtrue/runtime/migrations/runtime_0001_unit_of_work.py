@@ -130,8 +130,8 @@ def watching() -> None:
         DELETE FROM holdtrue_inbox WHERE state = 'done' AND done_at < now() - 6 * keep;
         DELETE FROM procrastinate_jobs j WHERE j.status = 'doing' AND j.worker_id IS NULL;
         SELECT extract(epoch FROM min(lease_until) - now())::double precision FROM (
-            SELECT lease_until FROM holdtrue_outbox WHERE state = 'running'
-            UNION ALL SELECT lease_until FROM holdtrue_inbox WHERE state = 'running') AS held;
+            SELECT lease_until FROM holdtrue_outbox WHERE state = 'running' AND lease_until > now()
+            UNION ALL SELECT lease_until FROM holdtrue_inbox WHERE state = 'running' AND lease_until > now()) AS held;
         """,
         options="VOLATILE",
     )

@@ -1,6 +1,7 @@
 """What modules offer, as JSON: ``python -m holdtrue.assembly.reference [shop.main:assembly]``.
 
-With a target it tells what is composed there; without, the built-in modules and those that installed packages announce.
+With a target it tells what is composed there; without, the modules that installed packages announce: the built-in ones
+and those of third parties alike.
 """
 
 from __future__ import annotations
@@ -9,14 +10,12 @@ import argparse
 import importlib
 import importlib.util
 import json
-import pkgutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from importlib.metadata import entry_points
 from typing import Any
 
-from holdtrue import modules as builtin
 from holdtrue.assembly.__main__ import assembly_at
 from holdtrue.assembly.compose import Assembly
 from holdtrue.assembly.sources import folder_of
@@ -36,7 +35,7 @@ def composed(assembly: Assembly) -> dict[str, Any]:
 
 
 def installed() -> dict[str, Any]:
-    """The built-in modules and those that installed packages announce."""
+    """The modules that installed packages announce."""
     told = []
     for package in _packages():
         contract: Contract = importlib.import_module(f"{package}.contract").CONTRACT
@@ -44,9 +43,8 @@ def installed() -> dict[str, Any]:
     return {"app": None, "modules": told}
 
 
-def _packages() -> Iterator[str]:
-    names = {f"{builtin.__name__}.{each.name}" for each in pkgutil.iter_modules(builtin.__path__) if each.ispkg}
-    yield from sorted(names | {each.value.partition(":")[0] for each in entry_points(group=GROUP)})
+def _packages() -> list[str]:
+    return sorted({each.value.partition(":")[0] for each in entry_points(group=GROUP)})
 
 
 def _routes(package: str) -> tuple[Any, ...]:

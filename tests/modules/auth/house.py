@@ -202,10 +202,10 @@ class Town:
     async def audited(self, action: str) -> list[dict[str, Any]]:
         return await self.kit.sql("SELECT * FROM house_audit WHERE action = %s ORDER BY id", action)
 
-    async def somebody_waits_for_a_lock(self, waiting: asyncio.Task[Any]) -> None:
-        """Until a statement waits for a lock that another transaction holds."""
-        waits = (
+    async def waits_for_a_lock(self, task: asyncio.Task[Any], sessions: int = 1) -> None:
+        """Until so many sessions wait for a lock that another transaction holds, or the task is done."""
+        waiting = (
             "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND NOT %s"
         )
-        while not waiting.done() and not await self.kit.sql(waits, False):
+        while not task.done() and len(await self.kit.sql(waiting, False)) < sessions:
             pass

@@ -126,7 +126,14 @@ async def test_the_stored_answer_opens_only_with_the_token_it_answered(town: Tow
     assert newest["refresh_token"] not in str(rows)
     assert rows[0]["token_hash"] == hashed(ada["refresh_token"])
     # Whoever can write the table cannot make one token answer for another.
-    await town.kit.sql("UPDATE auth_refresh_tokens SET response = 'a.b.c.d.e' WHERE generation = 0")
+    bob = await town.sign_up("bob@example.test")
+    await renew(town, bob["refresh_token"])
+    await town.kit.sql(
+        "UPDATE auth_refresh_tokens SET response = (SELECT response FROM auth_refresh_tokens WHERE token_hash = %s) "
+        "WHERE token_hash = %s",
+        hashed(bob["refresh_token"]),
+        hashed(ada["refresh_token"]),
+    )
     assert (await renew(town, ada["refresh_token"])).status_code == 500
 
 
@@ -135,7 +142,7 @@ async def test_a_session_ended_while_its_token_is_exchanged_is_not_renewed(town:
     async with town.kit.unit() as unit:
         await revoke(unit, Session.id == UUID(ada["session_id"]), why="test")
         waiting = asyncio.create_task(renew(town, ada["refresh_token"]), context=Context())
-        await town.somebody_waits_for_a_lock(waiting)
+        await town.waits_for_a_lock(waiting)
     assert (await waiting).status_code == 401
     async with town.kit.unit() as unit:
         assert await unit.session.scalar(select(RefreshToken.used_at)) is None

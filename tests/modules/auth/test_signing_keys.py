@@ -12,8 +12,9 @@ from modules.auth.house import ENVIRON, SECRET, FakeClock, House, Town
 
 from holdtrue.assembly import Assembly, compose
 from holdtrue.assembly.testing import Postgres, running
+from holdtrue.contract import Job
 from holdtrue.modules.auth import EXTRA_CLAIMS, Auth, ExtraClaims, revoke_signing_key
-from holdtrue.modules.auth.contract import ROTATE_KEYS, TIDY
+from holdtrue.modules.auth.contract import REVOKE_KEYS, ROTATE_KEYS, TIDY
 from holdtrue.modules.auth.payloads import Nothing
 from holdtrue.modules.auth.ports import KEY_MEMORY
 from holdtrue.runtime import UnitOfWork
@@ -31,9 +32,9 @@ async def published(town: Town) -> list[str]:
     return [key["kid"] for key in keys]
 
 
-async def rotate(town: Town) -> None:
+async def rotate(town: Town, job: Job[Nothing] = ROTATE_KEYS) -> None:
     async with town.kit.unit() as unit:
-        await unit.enqueue(ROTATE_KEYS, Nothing())
+        await unit.enqueue(job, Nothing())
     await town.kit.work()
 
 
@@ -100,6 +101,22 @@ async def test_a_published_successor_takes_over_when_its_predecessor_is_revoked(
     assert kid((await town.sign_in("ada@example.test")).json()["access_token"]) == new
 
 
+async def test_an_operator_revokes_all_keys_the_published_successor_too(town: Town) -> None:
+    await town.sign_up("ada@example.test")
+    town.clock.forward(days=30, seconds=-1)
+    pair = await town.sign_up("bob@example.test")
+    town.clock.forward(seconds=1)
+    await rotate(town)
+    before = await published(town)
+    assert len(before) == 2
+    await rotate(town, REVOKE_KEYS)
+    town.clock.forward(seconds=KEY_MEMORY.total_seconds())
+    assert (await town.get("/house/me", pair["access_token"])).status_code == 401
+    (new,) = await published(town)
+    assert new not in before
+    assert kid((await renewed(town, pair))["access_token"]) == new
+
+
 async def test_private_keys_lie_encrypted_and_open_with_the_previous_secret_too(
     town: Town, assembly: Assembly, postgres: Postgres
 ) -> None:
@@ -160,9 +177,7 @@ async def test_what_has_expired_is_forgotten(town: Town) -> None:
     town.clock.forward(minutes=1)
     for days in (0, 32):
         town.clock.forward(days=days)
-        async with town.kit.unit() as unit:
-            await unit.enqueue(TIDY, Nothing())
-        await town.kit.work()
+        await rotate(town, TIDY)
         assert await town.kit.sql("SELECT id FROM auth_refresh_tokens WHERE response IS NOT NULL") == []
     for table in ("auth_sessions", "auth_refresh_tokens", "auth_links", "auth_counters"):
         assert await town.kit.sql(f"SELECT 1 FROM {table}") == []

@@ -71,6 +71,11 @@ SIGNING_KEY_REVOKED = Event(name="auth.signing_key_revoked", payload=SigningKeyR
 
 SEND_LINK = Job(name="auth.send_link", payload=LinkAsked, doc="finds out what is owed to the address, and mails it")
 ROTATE_KEYS = Job(name="auth.rotate_keys", payload=Nothing, doc="publishes the next signing key in time")
+REVOKE_KEYS = Job(
+    name="auth.revoke_signing_keys",
+    payload=Nothing,
+    doc="a private key or the secret key is out: refuses every access token, and signs with a new key at once",
+)
 TIDY = Job(name="auth.tidy", payload=Nothing, doc="forgets what has expired")
 
 CONTRACT = Contract(
@@ -89,7 +94,7 @@ CONTRACT = Contract(
         SIGNING_KEY_REVOKED,
     ),
     hooks=(SIGN_UP_ASKED, SIGNING_UP, EXTRA_CLAIMS, ARRIVED),
-    jobs=(SEND_LINK, ROTATE_KEYS, TIDY),
+    jobs=(SEND_LINK, ROTATE_KEYS, REVOKE_KEYS, TIDY),
     schedules=(
         Schedule(job=ROTATE_KEYS, every=timedelta(hours=1)),
         Schedule(job=TIDY, every=timedelta(hours=1)),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from holdtrue.modules.auth.contract import CONTRACT, ROTATE_KEYS, SEND_LINK, TIDY
+from holdtrue.modules.auth.contract import CONTRACT, REVOKE_KEYS, ROTATE_KEYS, SEND_LINK, TIDY
 from holdtrue.modules.auth.flows.authenticate import authenticate
 from holdtrue.modules.auth.flows.links import send_link
-from holdtrue.modules.auth.flows.signing_keys import rotate_keys
+from holdtrue.modules.auth.flows.signing_keys import revoke_signing_keys, rotate_keys
 from holdtrue.modules.auth.flows.tidy import tidy
 from holdtrue.modules.auth.http import router, well_known
 from holdtrue.modules.auth.models import Base
@@ -26,5 +26,10 @@ def Auth() -> Module:  # noqa: N802  (reads like the thing it makes)
         settings=AuthSettings,
         open=open_ports,
         authenticator=authenticate,
-        bindings=(SEND_LINK.bind(send_link), ROTATE_KEYS.bind(rotate_keys), TIDY.bind(tidy)),
+        bindings=(
+            SEND_LINK.bind(send_link),
+            ROTATE_KEYS.bind(rotate_keys),
+            REVOKE_KEYS.bind(revoke_signing_keys),
+            TIDY.bind(tidy),
+        ),
     )

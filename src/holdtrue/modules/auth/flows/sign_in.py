@@ -52,8 +52,10 @@ async def sign_in(unit: UnitOfWork, attempt: Attempt) -> TokenPair:
     if found is None or not verdict.right:
         log.warning("a sign-in was refused", extra={"request_id": unit.context.request_id})
         raise WrongCredentials
-    # The password may have been changed meanwhile; from here on it cannot be, until this commits.
-    user = await unit.session.get(User, found.id, with_for_update={"read": True}, populate_existing=True)
+    # The password may have been changed meanwhile; from here on it cannot be, until this commits. Who will write the
+    # row takes the whole lock at once: two that share it and then both want it all would wait for each other.
+    lock = {"read": verdict.better_hash is None}
+    user = await unit.session.get(User, found.id, with_for_update=lock, populate_existing=True)
     if user is None or user.password_hash != found.password_hash:
         raise WrongCredentials
     if verdict.better_hash is not None:

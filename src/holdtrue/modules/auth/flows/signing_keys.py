@@ -107,6 +107,15 @@ async def revoke_signing_key(unit: UnitOfWork, kid: UUID) -> None:
     log.warning("a signing key was revoked", extra={"request_id": unit.context.request_id, "key": str(kid)})
 
 
+async def revoke_signing_keys(work: Work, _: Nothing) -> None:
+    """All of them, where nobody knows which is out; an operator enqueues it."""
+    async with work.finish() as unit:
+        # The newest first, so that none of those to be revoked becomes the heir of another.
+        query = select(SigningKey.id).where(_published(unit.now())).order_by(SigningKey.signs_from.desc())
+        for kid in (await unit.session.scalars(query)).all():
+            await revoke_signing_key(unit, kid)
+
+
 def _published(now: datetime) -> ColumnElement[bool]:
     return SigningKey.revoked_at.is_(None) & or_(SigningKey.verify_until.is_(None), SigningKey.verify_until > now)
 

@@ -68,5 +68,4 @@ def environ() -> dict[str, str]:
 @pytest.fixture
 async def kit(assembly: Assembly, postgres: Postgres, smtp: MailServer, environ: dict[str, str]) -> AsyncIterator[Kit]:
     async with running(assembly, postgres, environ=environ | {"EMAIL_SMTP_PORT": str(smtp.port)}) as started:
-        await started.client.get("/health/ready")
         yield started

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
 from holdtrue.modules.email.addresses import Address
 from holdtrue.modules.email.contract import DELIVER, MAIL_FAILED, MAIL_SUPPRESSED, MailFailed, MailSuppressed, Owed
@@ -57,7 +57,7 @@ async def deliver(work: Work, payload: Owed) -> None:
 async def _ready(work: Work, mail_id: UUID) -> Ready | None:
     """The mail; None when there is nothing left to do."""
     async with work.unit() as unit:
-        mail = await _found(unit, mail_id)
+        mail = await unit.session.scalar(select(Mail).where(Mail.id == mail_id))
         if mail is None:
             raise GiveUp("there is no such mail, or not in this tenant")
         if mail.outcome is not None:
@@ -72,15 +72,6 @@ async def _ready(work: Work, mail_id: UUID) -> Ready | None:
     if mail.sealed is None:
         raise GiveUp("its text was erased: it waited for too long")
     return Ready(id=mail.id, template=mail.template, address=Address.parse(mail.recipient), sealed=mail.sealed)
-
-
-async def _found(unit: UnitOfWork, mail_id: UUID) -> Mail | None:
-    query = select(Mail).where(Mail.id == mail_id)
-    mail = await unit.session.scalar(query)
-    if mail is None and await unit.session.scalar(select(func.email_adopt(mail_id))):
-        # It was owed before the transaction that owes it knew its tenant, in which this work is.
-        mail = await unit.session.scalar(query)
-    return mail
 
 
 async def _settle(unit: UnitOfWork, mail_id: UUID, *, outcome: str, reply: str) -> None:

@@ -52,16 +52,6 @@ def upgrade() -> None:
     op.create_index("email_mails_created_at", "email_mails", ["created_at"])
     grant("email_mails", "SELECT, INSERT, UPDATE (sealed, outcome, reply)")
     tenant_lookup("email_mails", "message_id")
-    definer_function(
-        "email_adopt(mail uuid)",
-        "uuid",
-        f"""
-        UPDATE public.email_mails SET tenant_id = public.current_tenant()
-        WHERE tenant_id = {NO_TENANT} AND id = mail AND public.current_tenant() IS NOT NULL
-        RETURNING id
-        """,
-        options="VOLATILE",
-    )
     table(
         "email_suppressions",
         *map(text, ("address", "reason")),
@@ -83,7 +73,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     drop_function("email_forget(interval, interval)")
-    drop_function("email_adopt(uuid)")
     drop_function("email_mails_tenant(text)")
     drop_table("email_suppressions")
     drop_table("email_mails")

@@ -21,6 +21,7 @@ from holdtrue.modules.tenancy import (
     Invite,
     Joining,
     Tenancy,
+    TenantCreated,
     assign_host,
     create_tenant,
     enter_by_host,
@@ -28,7 +29,6 @@ from holdtrue.modules.tenancy import (
     resume_tenant,
     suspend_tenant,
 )
-from holdtrue.modules.tenancy.contract import TenantCreated
 from holdtrue.modules.tenancy.errors import HostRefused, HostTaken
 from holdtrue.runtime import Conflict, Forbidden, Module, NotFound, UnitOfWork, Work
 

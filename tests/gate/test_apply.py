@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -59,8 +58,7 @@ def test_each_step_is_in_the_ledger_with_who_approved_and_who_admitted(deployed:
 
 def test_what_was_applied_last_is_what_the_next_plan_starts_from(applied: World) -> None:
     file = applied.root / "deployed.json"
-    applied.environ |= {"PAGER": "cat"}
-    file.write_text(applied.run("apply", applied.admission_file, "--last"), encoding="utf-8")
+    applied.apply("--last", file)
     applied.admission_file.unlink()
     applied.write("new.py", "")
     assert "Needs no approval" in applied.plan("--base", file)
@@ -165,13 +163,9 @@ def test_a_database_that_was_migrated_before_there_was_a_gate_is_taken_as_it_is(
     assert _events(deployed) == ["started", "applied"]
 
 
-def test_a_migration_that_reaches_another_database_is_not_taken_for_done(deployed: World, tmp_path: Path) -> None:
+def test_a_migration_that_reaches_another_database_is_not_taken_for_done(deployed: World) -> None:
     deployed.revision("one", None, PETS)
-    deployed.edit(
-        "alembic/env.py", 'os.environ["MIGRATION_DATABASE_URL"]', 'os.environ["SUPERUSER_URL"].replace("/tower", "/x")'
-    )
-    deployed.edit("alembic/env.py", "create_engine(", "create_engine('postgresql+psycopg://' if False else ")
-    deployed.edit("alembic/env.py", "import os", "import os, sys; sys.exit(0)")
+    deployed.write("alembic/env.py", "# as if all were well")
     deployed.release("--first")
     with pytest.raises(HoldtrueError, match=r"ended well, and the database lacks one"):
         deployed.apply_first()

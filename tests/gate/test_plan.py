@@ -162,6 +162,29 @@ def test_a_check_during_which_the_app_changed_is_no_check(world: World) -> None:
     refused("CHANGED_MEANWHILE", lambda: bind(run, {"source": "a", "document": "b"}, {"source": "c", "document": "b"}))
 
 
+def test_a_check_that_admit_runs_counts_and_not_one_that_lies_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run's name is easily made newer than any."""
+    world.plan("--first")
+    world.approve()
+    world.check(name="20990101T000000-000000")
+    asked = []
+
+    def check(request: Any) -> int:
+        asked.append(request)
+        world.check(Outcome.BROKEN)
+        return 1
+
+    monkeypatch.setattr("holdtrue.cli.check.run", check)
+    refused("NOT_HELD", lambda: world.run("admit", world.plan_file, "--key", world.key("pipeline"), "--check"))
+    assert [(each.directory, each.only, each.places, each.case) for each in asked] == [(world.app, (), (), None)]
+
+    monkeypatch.setattr("holdtrue.cli.check.run", lambda _: 3)
+    with pytest.raises(HoldtrueError, match=r"no reports came"):
+        world.run("admit", world.plan_file, "--key", world.key("pipeline"), "--check")
+
+
 # -- bad input --------------------------------------------------------------------------------------------------------
 
 

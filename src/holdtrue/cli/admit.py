@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from holdtrue.contract.errors import HoldtrueError
 from holdtrue.gate import admission, files, held, ssh, state
 from holdtrue.gate import plan as plans
 
@@ -60,6 +61,13 @@ def _check(app: Path, python: str | None) -> Path:
         )
     )  # fmt: skip
     # Not the newest by name: a name is easily made newer.
-    (made,) = set(held.runs(app)) - known
-    held.bind(made, before, state.source_and_document(app))
-    return made
+    made = set(held.runs(app)) - known
+    if len(made) != 1:
+        raise HoldtrueError(
+            f"{len(made) or 'no'} reports came of this check",
+            where=str(app),
+            why="It is not known which of them is about this source.",
+            do="Let no other check of this app run at the same time, and try again.",
+        )
+    held.bind(*made, before, state.source_and_document(app))
+    return made.pop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ import typer
 from holdtrue.cli.extras import needs_extra
 from holdtrue.contract.errors import UsageError
 from holdtrue.gate.admission import read_sealed
+from holdtrue.gate.plan import write
 from holdtrue.gate.state import load
 
 
@@ -25,13 +25,13 @@ class Request:
     app: Path | None
     wait: float
     first_signers: str | None
-    last: bool
+    last: Path | None
     database: str | None
     python: str | None
 
 
 def run(request: Request) -> str:
-    """Apply an admission, or return the one that was applied last.
+    """Apply an admission, or write the one that was applied last; return what to print.
 
     Raises:
         GateRefusal: it is not applied.
@@ -42,11 +42,12 @@ def run(request: Request) -> str:
     from holdtrue.gate import apply
 
     app = request.app or request.admission.parent
-    if request.last:
+    if request.last is not None:
         sealed = asyncio.run(apply.last_applied(load(app).document, os.environ, request.database))
         if sealed is None:
             raise UsageError("nothing was applied to this database yet", do="Plan with --first.")
-        return json.dumps({"admission": sealed.as_json(), "digest": sealed.digest}, ensure_ascii=False) + "\n"
+        write(request.last, "admission", sealed.as_json(), sealed.digest)
+        return f"Written to {request.last}. Next: holdtrue plan --base {request.last}\n"
     order = apply.Order(
         directory=app,
         sealed=read_sealed(request.admission),

@@ -100,7 +100,9 @@ def apply(
         str | None,
         typer.Option(metavar="DIGEST", help="At the first apply: the digest of the signers that you vouch for."),
     ] = None,
-    last: Annotated[bool, typer.Option("--last", help="Only print the admission that was applied last.")] = False,
+    last: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Only write the admission that was applied last to this file.")
+    ] = None,
     database: _Database = None,
     python: _Python = None,
 ) -> None:

@@ -64,7 +64,7 @@ def _base(request: Request) -> Admission | None:
             f"there is no {files.ADMISSION} to plan from",
             where=str(request.directory),
             why="What changes is told against what is deployed.",
-            do="Fetch it (holdtrue apply --last > deployed.json) and give it (--base deployed.json); "
+            do="Fetch it (holdtrue apply --last deployed.json) and give it (--base deployed.json); "
             "if nothing is deployed yet: --first",
         )
     return read_sealed(file).admission

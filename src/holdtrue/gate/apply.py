@@ -112,7 +112,7 @@ async def _verified(order: Order, standing: Standing, before: Admission | None) 
             f"this release was planned from {plan.base or 'nothing'}, and what was applied here last is "
             f"{standing.applied or 'nothing'}",
             why="What changed, and who may approve it, was worked out against something else.",
-            do="Plan again from what is deployed: holdtrue apply --last > deployed.json, "
+            do="Plan again from what is deployed: holdtrue apply --last deployed.json, "
             "holdtrue plan --base deployed.json",
         )
     trusted = before.plan.state if before else None

@@ -14,8 +14,6 @@ from holdtrue.gate import document_changes
 from holdtrue.gate.paper import Change, Need
 from holdtrue.gate.state import State
 
-__all__ = ["Change", "Need", "changes", "pending"]
-
 
 def changes(old: State | None, new: State) -> list[Change]:
     """Everything that differs, what needs an approval first. ``None``: nothing was admitted yet."""
@@ -124,7 +122,10 @@ def _named(what: str, old: list[Any], new: list[Any], need: Need, why: str) -> I
 
 
 def _shown(value: Any) -> str:
-    return ", ".join(f"{key}={each}" for key, each in value.items() if key not in ("is", "name")) if value else ""
+    # Sorted: what was read from a plan has another order than what an interpreter told.
+    return (
+        ", ".join(f"{key}={each}" for key, each in sorted(value.items()) if key not in ("is", "name")) if value else ""
+    )
 
 
 def _modules(old: State | None, new: State) -> Iterator[Change]:

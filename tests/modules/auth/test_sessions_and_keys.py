@@ -118,6 +118,7 @@ async def test_a_key_is_never_wider_than_its_maker_and_makes_no_keys(town: Town)
 async def test_who_leaves_the_tenant_leaves_no_key_behind(town: Town) -> None:
     ada = await town.member("ada@example.test", TENANT)
     made = (await make_key(town, ada["access_token"], "house.read")).json()
+    assert (await town.get("/house", made["key"])).status_code == 200
     await town.kit.sql("UPDATE house_members SET permissions = 'auth.keys'")
     assert (await town.get("/house", made["key"])).status_code == 403
     await town.kit.sql("DELETE FROM house_members")

@@ -12,6 +12,8 @@ from modules.auth.house import ENVIRON, PASSWORD, FakeClock, House, Town, bearer
 from holdtrue.assembly import compose
 from holdtrue.assembly.testing import Postgres, running
 from holdtrue.modules.auth import SIGN_UP_ASKED, SIGNING_UP, Auth, SigningUp, SignUpAsked, email_of
+from holdtrue.modules.auth.errors import InvalidLink
+from holdtrue.modules.auth.flows.links import look_at
 from holdtrue.runtime import Forbidden, UnitOfWork
 
 TENANT = uuid4()
@@ -71,6 +73,10 @@ async def test_a_link_expires_and_serves_its_own_purpose_only(town: Town) -> Non
     await town.post("/auth/sign-up", email="ada@example.test")
     token = await town.link_token("ada@example.test")
     assert (await town.post("/auth/reset", token=token, password=PASSWORD)).status_code == 400
+    async with town.kit.unit() as unit:
+        assert await look_at(unit, "sign_up", token) == "ada@example.test"
+        with pytest.raises(InvalidLink):
+            await look_at(unit, "reset", token)
     town.clock.forward(minutes=61)
     assert (await town.post("/auth/sign-up/complete", token=token, password=PASSWORD)).status_code == 400
 

@@ -54,7 +54,7 @@ def same(found: dict[str, Any]) -> dict[str, Any]:
     return {name: sorted(rows, key=repr) for name, rows in found.items()}
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.full)])
 async def test_shuffled_and_doubled_events_end_alike(shop: Shop, seed: int) -> None:
     events = [event for event in await story(shop) if event.type in HANDLERS] * 2
     random.Random(seed).shuffle(events)  # noqa: S311
@@ -117,6 +117,7 @@ async def test_what_is_silent_for_too_long_is_asked_for_when_its_events_are_gone
 
 
 async def reconcile(shop: Shop) -> None:
+    shop.stripe.advance(301)  # what is younger is left to its webhook
     async with shop.kit.unit() as unit:
         await unit.enqueue(RECONCILE, Sweep())
     await shop.kit.work()

@@ -27,6 +27,8 @@ class PaymentsSettings(ModuleSettings):
     """Of a double, for tests and development."""
     stripe_timeout_seconds: float = Field(default=10.0, gt=0)
     stripe_retries: int = Field(default=2, ge=0, le=5)
+    reconcile_after_seconds: float = Field(default=300.0, ge=0)
+    """Younger events are left to their webhooks, which are under way."""
     webhook_tolerance_seconds: int = Field(default=300, ge=1, le=900)
     """How old, or how far ahead, a signature may be."""
 

@@ -195,11 +195,13 @@ class Stripe:
     # Events -----------------------------------------------------------------------------------------------------------
 
     @_call
-    async def events(self, types: list[str], since: datetime, after: str | None) -> tuple[list[Event], str | None]:
+    async def events(
+        self, types: list[str], within: tuple[datetime, datetime], after: str | None
+    ) -> tuple[list[Event], str | None]:
         """A page of events, newest first, and the cursor of the next page; None at the end."""
         params: stripe.params.EventListParams = {
             "types": types,
-            "created": {"gte": int(since.timestamp())},
+            "created": {"gte": int(within[0].timestamp()), "lte": int(within[1].timestamp())},
             "limit": PAGE,
         }
         if after is not None:

@@ -34,11 +34,11 @@ async def reconcile(work: Work, sweep: Sweep) -> None:
     """
     settings = work.port(PaymentsSettings)
     async with work.unit() as unit:
-        began = unit.now()
+        began = unit.now() - timedelta(seconds=settings.reconcile_after_seconds)
         since = await _read_until(unit, began)
     cursor: str | None = None
     while True:
-        events, cursor = await work.port(PaymentsPorts).stripe.events(list(HANDLERS), since, cursor)
+        events, cursor = await work.port(PaymentsPorts).stripe.events(list(HANDLERS), (since, began), cursor)
         async with work.unit() as unit:
             await _keep(unit, events, live=settings.live)
         if cursor is None:

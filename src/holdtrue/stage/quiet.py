@@ -49,21 +49,25 @@ class Quiet:
         clock = asyncio.get_running_loop().time
         began = start = clock()
         known: set[Key] = set()
-        seen = first = 0
+        seen = first = middle = 0
         with self._wire.record() as recording:
             while (now := clock()) - start < LONG_LEARNING and now - began < PATIENCE:
                 fresh = {key_of(statement) for statement in recording.statements[seen:]}
                 seen = len(recording.statements)
                 if fresh - known:
-                    # Somebody may still be starting: what is said at the beginning and never again is no habit.
                     known |= fresh
                     start, first = now, seen
+                if now - start < LONG_LEARNING / 2:
+                    middle = seen
                 heard = Counter(key_of(statement) for statement in recording.statements[first:])
-                often = max(heard.values(), default=0) >= OFTEN
-                enough = LEARNING / 2 if often and min(heard.values()) >= OFTEN else LEARNING
-                if now - start >= enough and (often or not (known or worker)):
+                if now - start >= LEARNING and not (known or worker):
+                    break
+                if now - start >= LEARNING / 2 and min(heard.values(), default=0) >= OFTEN:
                     break
                 await asyncio.sleep(LEARNING / 12)
+            else:
+                # Somebody was still starting: beside what is said often, what stops half-way is no habit.
+                first = middle if max(heard.values(), default=0) >= OFTEN else first
         again = {key_of(statement) for statement in recording.statements[first:]}
         said = [statement for statement in recording.statements if key_of(statement) in again]
         self.habits = learned(said, clock() - began)

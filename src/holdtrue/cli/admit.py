@@ -69,5 +69,6 @@ def _check(app: Path, python: str | None) -> Path:
             why="It is not known which of them is about this source.",
             do="Let no other check of this app run at the same time, and try again.",
         )
-    held.bind(*made, before, state.source_and_document(app))
-    return made.pop()
+    run = made.pop()
+    held.bind(run, before, state.source_and_document(app))
+    return run

@@ -66,9 +66,7 @@ async def place(unit: UnitOfWork, wanted: OrderIn) -> Order:
     total = sum(products[item.product_id].price_cents * item.quantity for item in wanted.items)
     if len(currencies) != 1 or total > MOST_CENTS:
         raise Unprocessable("An order has one currency, and is no larger than a payment can be.")
-    order = Order(
-        customer_email=wanted.customer_email, status="pending", currency=currencies.pop(), total_cents=total
-    )
+    order = Order(customer_email=wanted.customer_email, status="pending", currency=currencies.pop(), total_cents=total)
     for position, item in enumerate(wanted.items):
         product = products[item.product_id]
         order.items.append(

@@ -20,6 +20,7 @@ from holdtrue.cli.extras import needs_extra
 from holdtrue.contract.errors import HoldtrueError
 from holdtrue.contract.report import Report
 from holdtrue.contract.words import Verdict
+from holdtrue.gate import held, state
 
 EXIT_CODES = {Verdict.HELD: 0, Verdict.BROKEN: 1, Verdict.UNDECIDED: 3}
 
@@ -88,26 +89,37 @@ async def _check(request: Request) -> Report:
         keep=request.keep,
         python=request.python,
     )
+    before = _subject(request.directory)
     to_stdout = request.json == STDOUT
     console = Console(stderr=to_stdout, highlight=False, markup=False, emoji=False)
     with TextWriter(console, verbose=request.verbose, report=not to_stdout) as text:
         # Closed here and now, so that a failing writer ends the app's processes as well.
         async with aclosing(check(options)) as events:
-            report = await _told(events, text)
+            report, kept = await _told(events, text)
+    if before is not None and before == _subject(request.directory):
+        held.bind(kept, before, before)
     if request.json is not None:
         json_writer.write(report, sys.stdout if to_stdout else Path(request.json))
     return report
 
 
-async def _told(events: AsyncIterator[Event], tell: Callable[[Event], None]) -> Report:
-    report: Report | None = None
+async def _told(events: AsyncIterator[Event], tell: Callable[[Event], None]) -> tuple[Report, Path]:
+    done: CheckDone | None = None
     async for event in events:
         tell(event)
         if isinstance(event, CheckDone):
-            report = event.report
-    if report is None:
+            done = event
+    if done is None:
         raise HoldtrueError("the check ended without a report; nothing was decided")
-    return report
+    return done.report, done.directory
+
+
+def _subject(directory: Path) -> dict[str, str] | None:
+    """Digests of what a report is about, for the gate; None where there is no telling, so that it admits nothing."""
+    try:
+        return state.source_and_document(directory)
+    except HoldtrueError:
+        return None
 
 
 def _end_on_signals() -> None:

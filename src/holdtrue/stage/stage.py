@@ -27,6 +27,7 @@ from holdtrue.stage.payments import Clock, StripeDouble
 from holdtrue.stage.quiet import Quiet
 from holdtrue.stage.scene import Call, Scene
 from holdtrue.stage.steps import Player, StepFailedError
+from holdtrue.stage.tables import qualified_all
 from holdtrue.stage.wire import Recording, Statement, Upstream, Wire
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class Stage:
         await self.quiet.rest()
         async with await self.setting.cluster.admin(database) as connection:
             catalog = await catalog_of(connection)
-            rows = await snapshot(connection, catalog)
+            rows = await snapshot(connection, self._watched(catalog))
         self.setting.scene = await self._frozen(catalog, rows)
         self.setting.scene_is_set.set()
 
@@ -331,8 +332,12 @@ class Stage:
         """Every row of the app, now; read again only if something was written since."""
         self._read_log()
         if self._rows is None:
-            self._rows = await snapshot(await self._clone(), self.scene.catalog)
+            self._rows = await snapshot(await self._clone(), self._watched(self.scene.catalog))
         return self._rows
+
+    def _watched(self, catalog: Catalog) -> Catalog:
+        """The tables whose rows matter: a worker's heartbeat in a table out of scope is no harm."""
+        return catalog.without(qualified_all(self.document.tables_out_of_scope))
 
     async def _clone(self) -> AsyncConnection:
         """Our own connection to the clone behind the wire; it is closed before the clone is dropped."""

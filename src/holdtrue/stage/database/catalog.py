@@ -1,7 +1,7 @@
 """Facts of a database: its tables, columns, keys and references, and who may do what to them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -161,6 +161,10 @@ class Catalog:
     def stored(self) -> tuple[Table, ...]:
         """The tables that hold an app's rows, each row once: no partitions (their parent shows them), none foreign."""
         return tuple(table for table in self if not table.partition and table.kind != "foreign")
+
+    def without(self, names: Container[str]) -> "Catalog":
+        """The same, but for some tables by their full names."""
+        return Catalog(tables={name: table for name, table in self.tables.items() if name not in names})
 
     def with_access(self, role: str) -> tuple[Table, ...]:
         """The tables on which a role, or everybody, has any right."""

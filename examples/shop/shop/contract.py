@@ -70,7 +70,7 @@ WELCOME = MailTemplate(
 )
 
 PRODUCT = {"name": "Mug {canary}", "description": "{canary}", "price_cents": 1500, "currency": "eur"}
-ORDER = {"customer_email": "{canary}@customer.test", "items": [{"product_id": "{product_id}", "quantity": 2}]}
+ORDER = {"customer_email": "{canary}@customer.test", "items": [{"product_id": "{product_id}", "quantity": 10}]}
 
 CONTRACT = Contract(
     name="shop",

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 SHORTEST_REST, LONGEST_REST = 0.1, 5.0
 """Seconds between two attempts to reach a database that went away: doubled each time, and short again after success."""
+HEARTBEAT = 60.0
+"""Seconds between two rows of procrastinate that say that a worker is alive."""
 
 _SWEEP = text("SELECT holdtrue_sweep(make_interval(secs => :grace), make_interval(secs => :keep))")
 _DUE = text("SELECT box, tenant_id, id FROM holdtrue_due()")
@@ -102,6 +104,9 @@ class Worker:
                 concurrency=self._settings.lane_concurrency,
                 fetch_job_polling_interval=self._settings.poll_seconds,
                 shutdown_graceful_timeout=self._settings.stop_seconds,
+                # Nothing depends on these: who has a piece of work is told by its lease.
+                update_heartbeat_interval=HEARTBEAT,
+                stalled_worker_timeout=5 * HEARTBEAT,
                 delete_jobs=DeleteJobCondition.ALWAYS,
                 install_signal_handlers=False,
             )
@@ -114,7 +119,7 @@ class Worker:
                 await running
             except (ProcrastinateException, OSError) as error:
                 log.warning("a lane lost the database: %s", type(error).__name__, extra={"lane": name})
-                worked = asyncio.get_running_loop().time() - began > LONGEST_REST
+                worked = asyncio.get_running_loop().time() - began > patience
                 patience = SHORTEST_REST if worked else min(2 * patience, LONGEST_REST)
                 await self._rest(patience)
 

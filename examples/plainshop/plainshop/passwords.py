@@ -1,4 +1,4 @@
-"""Argon2id at OWASP's minimum (19 MiB, two passes, one lane): a sign-in must not take every processor of a small server.
+"""Argon2id at OWASP's minimum (19 MiB, two passes, one lane): a sign-in must not take all of a small server.
 
 The library's defaults (64 MiB, four lanes) let a few dozen sign-ins a second stop everything else.
 """

@@ -22,6 +22,8 @@ RUNTIME_ENV = {
     "DATABASE_URL": "{postgres_url}",
     # A rehearsal should not have to wait for what production can wait for.
     "HOLDTRUE_POLL_SECONDS": "0.05",
+    # One loop, so that it can be seen on the wire when all work is done.
+    "HOLDTRUE_LANES_TOGETHER": "true",
     # An idle worker should say nothing but its polls; what is left half done is swept when its lease ends.
     "HOLDTRUE_SWEEP_SECONDS": "60",
     "HOLDTRUE_LEASE_SECONDS": "3",

@@ -69,6 +69,8 @@ class RuntimeSettings(ModuleSettings):
     max_body_bytes: int = Field(default=1024 * 1024, ge=1)
     lane_concurrency: int = Field(default=4, ge=1)
     """How many pieces of work of one lane a worker does at once."""
+    lanes_together: bool = False
+    """One loop looks for the work of all lanes: fewer connections, but a slow dependency may hold up the others."""
     poll_seconds: float = Field(default=5.0, gt=0)
     """How often a worker looks for work whose time has come; new work wakes it at once."""
     lease_seconds: float = Field(default=60.0, gt=0)

@@ -77,7 +77,8 @@ class Worker:
         if self._stop.is_set():
             return
         async with app.open_async():
-            lanes = [asyncio.create_task(self._lane(app, name)) for name in names]
+            loops = [names] if self._settings.lanes_together else [[name] for name in names]
+            lanes = [asyncio.create_task(self._lane(app, each)) for each in loops]
             await asyncio.gather(self._watch(), *lanes)
 
     def _conninfo(self) -> str:
@@ -93,13 +94,14 @@ class Worker:
             self._doubt.set()
             raise
 
-    async def _lane(self, app: procrastinate.App, name: str) -> None:
+    async def _lane(self, app: procrastinate.App, queues: list[str]) -> None:
+        name = ",".join(queues)
         patience = SHORTEST_REST
         while not self._stop.is_set():
             began = asyncio.get_running_loop().time()
             lane = Lane(
                 app,
-                queues=[name],
+                queues=queues,
                 name=name,
                 concurrency=self._settings.lane_concurrency,
                 fetch_job_polling_interval=self._settings.poll_seconds,

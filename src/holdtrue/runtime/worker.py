@@ -120,7 +120,7 @@ class Worker:
             try:
                 await running
             except (ProcrastinateException, OSError) as error:
-                log.warning("a lane lost the database: %s", type(error).__name__, extra={"lane": name})
+                log.warning("a lane lost the database: %s", _cause(error), extra={"lane": name})
                 worked = asyncio.get_running_loop().time() - began > patience
                 patience = SHORTEST_REST if worked else min(2 * patience, LONGEST_REST)
                 await self._rest(patience)
@@ -199,3 +199,9 @@ class Worker:
         return self._services.unit(
             Context(principal=SYSTEM, request_id=f"worker-{uuid4()}", clock=self._services.clock)
         )
+
+
+def _cause(error: BaseException) -> str:
+    """procrastinate says "Database error."; what it was stands behind."""
+    behind = error.__cause__ or error
+    return f"{type(behind).__name__}: {str(behind).partition(chr(10))[0]}"

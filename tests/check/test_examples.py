@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,21 @@ async def test_the_sound_express_app_is_held_by_what_it_promises(tmp_path: Path)
     places = {result.place for result in report.results if result.outcome is Outcome.NOT_PROMISED}
     assert places == {Place.PAYMENTS, Place.EMAIL}
     assert report.summary.kept == 8
+
+
+@pytest.mark.xdist_group("plainshop")
+async def test_the_composed_shop_is_held_by_all_twelve_with_nothing_left_untried(tmp_path: Path) -> None:
+    """Locked anew in the copy: what the modules promise may have changed since the example was locked."""
+    shop = copy_of("shop", tmp_path)
+    locking = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "import sys; from holdtrue.cli.main import main; sys.exit(main())", "lock"), cwd=shop
+    )
+    assert await locking.wait() == 0
+    report = await report_of(shop)
+    assert report.outcome is Verdict.HELD, told(report.results)
+    assert report.summary.kept == 12
+    assert report.summary.not_run == report.summary.not_promised == 0
+    assert report.egress == []
 
 
 def test_the_afternoon_shop_is_broken_in_all_six_places(tmp_path: Path) -> None:

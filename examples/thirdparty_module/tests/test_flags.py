@@ -1,5 +1,6 @@
 """The module by itself, and in an app that lists it."""
 
+from importlib.metadata import entry_points
 from uuid import UUID, uuid4
 
 from holdtrue_flags import SWITCHING, Flags, Switch
@@ -39,6 +40,7 @@ async def test_a_composed_app_switches_features_of_one_tenant_and_records_it() -
 
 
 def test_an_app_that_does_not_list_it_does_not_use_it() -> None:
+    assert "flags" in entry_points(group="holdtrue.modules").names
     told = compose(APP, Doors()).document("app.main:assembly")
     assert not any("/flags" in key for key in told.routes)
     assert "flags.read" not in told.permissions

@@ -36,6 +36,7 @@ async def test_the_sound_express_app_is_held_by_what_it_promises(tmp_path: Path)
     assert report.summary.kept == 8
 
 
+@pytest.mark.full
 @pytest.mark.xdist_group("plainshop")
 async def test_the_composed_shop_is_held_by_all_twelve_with_nothing_left_untried(tmp_path: Path) -> None:
     """Locked anew in the copy: what the modules promise may have changed since the example was locked."""

@@ -20,7 +20,6 @@ from holdtrue.cli.extras import needs_extra
 from holdtrue.contract.errors import HoldtrueError
 from holdtrue.contract.report import Report
 from holdtrue.contract.words import Verdict
-from holdtrue.gate import held, state
 
 EXIT_CODES = {Verdict.HELD: 0, Verdict.BROKEN: 1, Verdict.UNDECIDED: 3}
 
@@ -97,6 +96,8 @@ async def _check(request: Request) -> Report:
         async with aclosing(check(options)) as events:
             report, kept = await _told(events, text)
     if before is not None and before == _subject(request.directory):
+        from holdtrue.gate import held
+
         held.bind(kept, before, before)
     if request.json is not None:
         json_writer.write(report, sys.stdout if to_stdout else Path(request.json))
@@ -116,6 +117,8 @@ async def _told(events: AsyncIterator[Event], tell: Callable[[Event], None]) -> 
 
 def _subject(directory: Path) -> dict[str, str] | None:
     """Digests of what a report is about, for the gate; None where there is no telling, so that it admits nothing."""
+    from holdtrue.gate import state
+
     try:
         return state.source_and_document(directory)
     except HoldtrueError:

@@ -24,8 +24,7 @@ FILE_NAME = "holdtrue.toml"
 _COMPOSED = "this app is composed from modules: derive its document with `holdtrue lock`"
 _DERIVED = "The document is derived: mend the contract in the code that says so, then run `holdtrue lock`."
 _MINIMAL = """\
-an app composed from modules has it in holdtrue.lock: run `holdtrue lock`; for any other,
-write a first one by hand (`holdtrue adopt` will do it in a later release):
+composed from modules: run `holdtrue lock`; else write a first one by hand (`holdtrue adopt` will do it later):
     [app]
     name = "my shop"
     [process]

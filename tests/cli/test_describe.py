@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from holdtrue.cli.describe import run
 from holdtrue.contract.errors import UsageError
 
-
-def _neighbour(name: str) -> Any:
-    # Tests are no package (importmode=importlib), so a neighbour is loaded by its path.
-    spec = importlib.util.spec_from_file_location(f"cli_{name}", Path(__file__).parent / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-composed = _neighbour("composed")
+from . import composed
 
 
 @pytest.fixture(scope="module")

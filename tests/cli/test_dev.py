@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import re
 import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -25,19 +23,7 @@ from holdtrue.stage.http import HttpServer, Request, Response
 from holdtrue.stage.mail import MailServer
 from holdtrue.stage.payments import Clock, StripeDouble
 
-
-def _neighbour(name: str) -> Any:
-    # Tests are no package (importmode=importlib), so a neighbour is loaded by its path.
-    spec = importlib.util.spec_from_file_location(f"cli_{name}", Path(__file__).parent / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-composed = _neighbour("composed")
+from . import composed
 
 
 def made_double(seed: str = "dev") -> StripeDouble:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import signal
@@ -24,19 +23,7 @@ from holdtrue.contract.errors import HoldtrueError, UsageError
 from holdtrue.contract.report import Report
 from holdtrue.contract.words import Verdict
 
-
-def _fakes() -> Any:
-    # Tests are no package (importmode=importlib), so a neighbour is loaded by its path.
-    spec = importlib.util.spec_from_file_location("cli_fakes", Path(__file__).parent / "fakes.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-fakes = _fakes()
+from . import fakes
 
 
 class Shell:

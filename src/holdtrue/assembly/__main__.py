@@ -10,12 +10,14 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from sqlalchemy.exc import DBAPIError
 
 from holdtrue.assembly.compose import Assembly
+from holdtrue.assembly.stepping import own_output, serve
 from holdtrue.contract import Job
 from holdtrue.contract.errors import HoldtrueError, UsageError
 from holdtrue.runtime import Fault, logs
@@ -36,8 +38,8 @@ def assembly_at(target: str) -> Assembly:
     return found
 
 
-def migrate(assembly: Assembly, environ: Mapping[str, str], down: int | None) -> int:
-    """Bring the database up to the code, or down by so many revisions."""
+def migrate(assembly: Assembly, environ: Mapping[str, str], down: int | None, steps: TextIO | None) -> int:
+    """Bring the database up to the code, or down by so many revisions; or step by step, answering on ``steps``."""
     missing = [name for name in ("DATABASE_OWNER_URL", "DATABASE_URL") if not environ.get(name)]
     if missing:
         raise Fault(
@@ -47,10 +49,13 @@ def migrate(assembly: Assembly, environ: Mapping[str, str], down: int | None) ->
             do="Set both; only a migration is given the owner's.",
         )
     owner, app, worker = environ["DATABASE_OWNER_URL"], environ["DATABASE_URL"], environ.get("WORKER_DATABASE_URL")
-    if down is None:
-        moved = assembly.migrations.upgrade(owner, app, worker_url=worker)
-    else:
-        moved = assembly.migrations.downgrade(owner, app, worker_url=worker, steps=down)
+    migrations = assembly.migrations
+    up = partial(migrations.upgrade, owner, app, worker_url=worker)
+    undo = partial(migrations.downgrade, owner, app, worker_url=worker)
+    if steps is not None:
+        serve(migrations, partial(up, steps=1), partial(undo, steps=1), sys.stdin, steps)
+        return 0
+    moved = up() if down is None else undo(steps=down)
     sys.stdout.write("".join(f"{'undone' if down else 'applied'} {revision}\n" for revision in moved))
     return 0
 
@@ -94,11 +99,13 @@ def main() -> int:
     parser.add_argument("target", help="where compose(…) put the assembly: shop.main:assembly")
     parser.add_argument("job", nargs="?", default="", help="enqueue: a job whose payload has defaults")
     parser.add_argument("--down", type=int, metavar="N", help="migrate: undo the newest N revisions")
+    parser.add_argument("--steps", action="store_true", help="migrate: one step for each line of standard input")
     options = parser.parse_args()
+    answers = own_output() if options.steps else None
     try:
         assembly = assembly_at(options.target)
         if options.command == "migrate":
-            return migrate(assembly, os.environ, options.down)
+            return migrate(assembly, os.environ, options.down, answers)
         if options.command == "document":
             told = assembly.document(options.target).model_dump(mode="json", by_alias=True, exclude_defaults=True)
             sys.stdout.write(f"{json.dumps({'schema': 1} | told, indent=2)}\n")

@@ -61,7 +61,10 @@ def describe(
             migrate_env={"DATABASE_OWNER_URL": "{postgres_owner_url}"},
         ),
         migrations=doc.Migrations(
-            tool="command", up=command.replace("{}", "migrate"), down=command.replace("{}", "migrate --down 1")
+            tool="command",
+            up=command.replace("{}", "migrate"),
+            down=command.replace("{}", "migrate --down 1"),
+            steps=command.replace("{}", "migrate --steps"),
         ),
         openapi="/openapi.json",
         permissions={each.name: each.doc for contract in contracts for each in contract.permissions},

@@ -89,6 +89,11 @@ class Migrations(Model):
     """For ``command``: applies the next revision; exits 0."""
     down: Command | None = None
     """For ``command``: undoes the newest applied revision; exits 0."""
+    steps: Command | None = None
+    """For ``command``, optional: stays up and does what each line of its standard input says, a JSON object that is
+    answered by one on standard output. ``{"do": "revisions"}`` → ``{"revisions": [oldest, …]}``; ``{"do": "up"}``
+    applies the next, ``{"do": "down"}`` undoes the newest → ``{"moved": REVISION}``; or ``{"error": "why"}``. Ends with
+    its input, and holds no connection between two lines."""
     ledger: list[str] = ["alembic_version"]
     """Book-keeping tables of the tool, left out of comparisons."""
     irreversible: dict[str, str] = {}

@@ -67,7 +67,8 @@ class _References:
         ]
         commands += [(("process", "seed", index), command) for index, command in enumerate(process.seed)]
         if self._document.migrations:
-            commands += [(("migrations", key), getattr(self._document.migrations, key)) for key in ("up", "down")]
+            moves = ("up", "down", "steps")
+            commands += [(("migrations", key), getattr(self._document.migrations, key)) for key in moves]
         for pointer, command in commands:
             self._texts.environment(words(command), pointer, COMMAND)
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
 from psycopg import sql
 
-from holdtrue.contract.document import Migrations
+from holdtrue.contract.document import Command, Migrations
 from holdtrue.contract.errors import HoldtrueError
 from holdtrue.stage.database import SchemaDump, schema_difference, schema_dump
+from holdtrue.stage.placeholders import Instruments
 from holdtrue.stage.setting import Setting
-from holdtrue.stage.survey import AlembicDriver, Interpreter
+from holdtrue.stage.steps import StepFailedError
+from holdtrue.stage.survey import AlembicDriver, Interpreter, StepDriver
 from holdtrue.stage.tables import qualified
 
 MOST_STEPS = 500
@@ -34,7 +36,9 @@ class Mover(Protocol):
 
 def mover(setting: Setting, told: Migrations) -> Mover:
     """The mover for an app's tool."""
-    return AlembicMover(setting, told) if told.tool == "alembic" else CommandMover(setting, told)
+    if told.tool == "alembic":
+        return AlembicMover(setting, told)
+    return CommandMover(setting, told) if told.steps is None else StepMover(setting, told, told.steps)
 
 
 class _Scratch:
@@ -105,16 +109,112 @@ class AlembicMover:
 
     async def _started(self) -> AlembicDriver:
         if self._driver is None:
-            setting = self._setting
-            listener = await setting.migration_wire.listen("alembic", setting.base)
-            instruments = setting.instruments(wire=setting.migration_wire, wire_port=listener.port)
-            interpreter = Interpreter(
-                python=str(setting.python),
-                directory=setting.copy,
-                env=setting.environment(instruments, setting.document.process.migrate_env),
-            )
+            interpreter, _ = await _surroundings(self._setting, "alembic")
             self._driver = await AlembicDriver.start(interpreter, self._told.config)
         return self._driver
+
+
+class StepMover:
+    """Takes one revision at a time with the tool's own stepping command, started once; walks one database upwards."""
+
+    def __init__(self, setting: Setting, told: Migrations, command: Command) -> None:
+        self._setting = setting
+        self._told = told
+        self._command = command
+        self._scratch = _Scratch(setting, told)
+        self._driver: StepDriver | None = None
+        self._order: list[str] = []
+        self._ground = AsyncExitStack()
+        self._reached: tuple[str, int, SchemaDump] | None = None
+        """The database that is walked, how many revisions it has, and its schema with them."""
+
+    async def ways(self) -> list[str]:
+        """Every revision, oldest first."""
+        self._order = await (await self._started()).revisions()
+        return [revision for revision in self._order if revision not in self._told.irreversible]
+
+    async def left_by(self, way: str) -> list[str]:
+        """Up, down; and up again as ground for the next. A way that leaves something ends the walk."""
+        driver, index = await self._started(), self._order.index(way)
+        try:
+            database, before = await self._below(driver, index)
+            await driver.up(way)
+            above = await self._scratch.dump(database)
+            await driver.down(way)
+            left = schema_difference(before, await self._scratch.dump(database))
+            if not left:
+                await driver.up(way)
+                left = schema_difference(above, await self._scratch.dump(database))
+        except BaseException:
+            await self._leave()
+            raise
+        if left:
+            await self._leave()
+            return list(left)
+        self._reached = (database, index + 1, above)
+        if way == self._order[-1]:
+            await self._as_deployed(above)
+        return []
+
+    async def _below(self, driver: StepDriver, index: int) -> tuple[str, SchemaDump]:
+        """A database with the revisions before this one, and its schema."""
+        if self._reached is None or self._reached[1] > index:
+            await self._leave()
+            database = await self._ground.enter_async_context(self._scratch.database())
+            self._reached = (database, 0, await self._scratch.dump(database))
+        database, count, schema = self._reached
+        self._reached = None
+        if count == index:
+            return database, schema
+        for revision in self._order[count:index]:
+            await driver.up(revision)
+        return database, await self._scratch.dump(database)
+
+    async def _as_deployed(self, schema: SchemaDump) -> None:
+        """A revision that the stepping command keeps quiet about would have a way down that nobody tried."""
+        if self._setting.document.process.migrate is None or self._setting.document.process.seed:
+            return
+        deployed = await self._setting.databases.clone(self._setting.base)
+        try:
+            other = schema_difference(schema, await self._scratch.dump(deployed), names=("by steps", "as deployed"))
+        finally:
+            await self._setting.databases.drop(deployed)
+        if other:
+            raise StepFailedError(
+                f"`migrations.steps` ends at another schema than `process.migrate`: {'; '.join(other[:4])}",
+                where="migrations.steps",
+                do="Let both take the same revisions.",
+            )
+
+    async def _leave(self) -> None:
+        self._reached = None
+        await self._ground.aclose()
+
+    async def _started(self) -> StepDriver:
+        if self._driver is None:
+            interpreter, instruments = await _surroundings(self._setting, "steps")
+            words = instruments.command(self._command, {"python": interpreter.python})
+            self._driver = await StepDriver.start(words, interpreter)
+        return self._driver
+
+    async def close(self) -> None:
+        """End the tool, and drop what was walked."""
+        await self._leave()
+        if self._driver is not None:
+            await self._driver.close()
+            self._driver = None
+
+
+async def _surroundings(setting: Setting, name: str) -> tuple[Interpreter, Instruments]:
+    """What a migration tool is started in, with a wire that leads to whatever database is swapped in."""
+    listener = await setting.migration_wire.listen(name, setting.base)
+    instruments = setting.instruments(wire=setting.migration_wire, wire_port=listener.port)
+    interpreter = Interpreter(
+        python=str(setting.python),
+        directory=setting.copy,
+        env=setting.environment(instruments, setting.document.process.migrate_env),
+    )
+    return interpreter, instruments
 
 
 class CommandMover:

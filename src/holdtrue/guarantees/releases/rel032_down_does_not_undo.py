@@ -35,6 +35,7 @@ from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
 from holdtrue.stage import Stage
 from holdtrue.stage.database import DatabaseError
 from holdtrue.stage.migrations import Mover, mover
+from holdtrue.stage.steps import StepFailedError
 
 
 async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
@@ -51,8 +52,8 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
 async def _play(stage: Stage, moving: Mover, way: str) -> Harm | None:
     try:
         left = await moving.left_by(way)
-    except DatabaseError:
-        raise  # of the scratch server, such as a full disk: nothing the migration did
+    except (DatabaseError, StepFailedError):
+        raise  # of the scratch server, such as a full disk, or of a tool that cannot be stepped: no way down did it
     except HoldtrueError as error:
         stage.player.evidence.add("migration", way=way, error=str(error))
         return Harm(seen=f"The way down from {way} fails: {error}", where=f"revision {way}", clause=("migrations",))

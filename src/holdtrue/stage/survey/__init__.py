@@ -29,6 +29,7 @@ from holdtrue.stage.survey.models import survey_sqlalchemy
 from holdtrue.stage.survey.openapi import parse_openapi
 from holdtrue.stage.survey.routes import survey_fastapi
 from holdtrue.stage.survey.runner import Interpreter, SurveyError, run_probe
+from holdtrue.stage.survey.steps import StepDriver
 
 __all__ = [
     "ANY_METHOD",
@@ -49,6 +50,7 @@ __all__ = [
     "SecurityNeed",
     "Source",
     "Step",
+    "StepDriver",
     "SurveyError",
     "Table",
     "WebSocket",

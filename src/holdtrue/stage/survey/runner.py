@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,23 +61,44 @@ class Probe:
     async def start(cls, name: str, arguments: tuple[str, ...], interpreter: Interpreter) -> Self:
         """Start `<name>.py` of this directory. Raises `SurveyError` when the interpreter cannot be started."""
         ours, theirs = socket.socketpair()
+        words = (interpreter.python, "-c", BOOTSTRAP, str(HERE / "launch.py"), str(theirs.fileno()))
+        return await cls._spawn(
+            name,
+            (*words, str(HERE / f"{name}.py"), *arguments),
+            interpreter,
+            (ours, theirs),
+            stdin=asyncio.subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(),),
+        )
+
+    @classmethod
+    async def command(cls, name: str, words: Sequence[str], interpreter: Interpreter) -> Self:
+        """Start a command of the app's own that answers on standard output what it is asked on standard input.
+
+        Raises `SurveyError` when it cannot be started.
+        """
+        ours, theirs = socket.socketpair()
+        return await cls._spawn(name, words, interpreter, (ours, theirs), stdin=theirs, stdout=theirs)
+
+    @classmethod
+    async def _spawn(
+        cls,
+        name: str,
+        words: Sequence[str],
+        interpreter: Interpreter,
+        channel: tuple[socket.socket, socket.socket],
+        **ends: Any,
+    ) -> Self:
+        ours, theirs = channel
         # A file, not a pipe: what the app starts on import may keep its output open longer than we want to read it.
         output = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close())
         try:
             process = await asyncio.create_subprocess_exec(
-                interpreter.python,
-                "-c",
-                BOOTSTRAP,
-                str(HERE / "launch.py"),
-                str(theirs.fileno()),
-                str(HERE / f"{name}.py"),
-                *arguments,
+                *words,
                 cwd=interpreter.directory,
                 env=dict(interpreter.env),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
+                **({"stdout": output} | ends),
                 stderr=output,
-                pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
         except OSError as error:
@@ -85,7 +106,7 @@ class Probe:
             output.close()
             raise SurveyError(
                 f"the app's interpreter did not start: {error}",
-                where=interpreter.python,
+                where=words[0],
                 why="Without it nothing of the app's code can be read.",
                 do="Set [process] python to an interpreter that has the app's requirements.",
             ) from error

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 SNIPPET = """
@@ -75,12 +78,33 @@ async def call(unit: UnitOfWork) -> None:
 """
 
 
-def test_mypy_rejects_wrong_bindings_and_payloads_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "snippet.py").write_text(SNIPPET, encoding="utf-8")
-    wrong = {number for number, line in enumerate(SNIPPET.splitlines(), 1) if "# wrong" in line}
+SHOP = """
+from holdtrue.modules.auth import ARRIVED
+from holdtrue.modules.payments import CHECKOUT_LINES, PAYMENT_SETTLED
+from holdtrue.modules.tenancy import JOINING, TENANT_CREATED
+from shop import bindings
+from shop.contract import ORDER_PAID, PLACING
+
+CHECKOUT_LINES.bind(bindings.price_of_order)
+PAYMENT_SETTLED.bind(bindings.pay_order)
+PAYMENT_SETTLED.bind(bindings.price_of_order)  # wrong: prices a purchase
+CHECKOUT_LINES.bind(bindings.is_payable)  # wrong: a guard
+JOINING.bind(bindings.is_payable)  # wrong: looks at an order
+PLACING.bind(bindings.has_a_seat)  # wrong: looks at a new member
+ORDER_PAID.bind(bindings.send_welcome)  # wrong: consumes another event
+TENANT_CREATED.bind(bindings.log_arrival)  # wrong: observes arrivals
+ARRIVED.bind(bindings.has_a_seat)  # wrong: a guard
+"""
+
+
+@pytest.mark.parametrize("snippet", [SNIPPET, SHOP], ids=["every kind", "the shop"])
+def test_mypy_rejects_wrong_bindings_and_payloads_and_nothing_else(snippet: str, tmp_path: Path) -> None:
+    (tmp_path / "snippet.py").write_text(snippet, encoding="utf-8")
+    wrong = {number for number, line in enumerate(snippet.splitlines(), 1) if "# wrong" in line}
     checked = subprocess.run(
         [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), str(tmp_path / "snippet.py")],
         cwd=ROOT,
+        env=os.environ | {"MYPYPATH": str(ROOT / "examples" / "shop")},
         capture_output=True,
         text=True,
         check=False,

@@ -31,10 +31,10 @@ def mismatch(binding: Binding) -> str | None:
     if not _accepts(first, wanted):
         return f"its first argument is annotated {_shown(first)} instead of {wanted.__name__}"
     if not _accepts(second, target.payload):
-        return f"its second argument is annotated {_shown(second)} instead of {target.payload.__name__}"
+        return f"its second argument is annotated {_apart(second, target.payload)}"
     returned = hints.get("return", "nothing")
     if not _accepts(target.output, returned):
-        return f"it returns {_shown(returned)} instead of {_shown(target.output)}"
+        return f"it returns {_apart(returned, target.output)}"
     return None
 
 
@@ -43,6 +43,12 @@ def _accepts(annotated: Any, given: Any) -> bool:
     if annotated is Any:
         return True
     return isinstance(annotated, type) and isinstance(given, type) and issubclass(given, annotated)
+
+
+def _apart(got: Any, wanted: Any) -> str:
+    """Two types told apart, also where they have the same name."""
+    same = _shown(got) == _shown(wanted)
+    return " instead of ".join(f"{each.__module__}.{_shown(each)}" if same else _shown(each) for each in (got, wanted))
 
 
 def _shown(kind: Any) -> str:

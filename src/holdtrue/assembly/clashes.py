@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import chain
 from typing import Any
@@ -12,19 +11,21 @@ from typing import Any
 from sqlalchemy import Table as ModelTable
 
 from holdtrue.assembly.annotations import mismatch
-from holdtrue.contract import Bindable, Binding, Contract, Event, Hook, Job, Permission, Public, Signature, SignedIn
+from holdtrue.assembly.routing import place_of, routes
+from holdtrue.contract import Bindable, Binding, Contract, Event, Hook, Job, Permission, SignedIn
 from holdtrue.runtime import Fault, Module
 from holdtrue.runtime.models import metadata as runtime_tables
 
 Bound = tuple[str, Binding]
 """Who binds (a module's name, or the app's list), and the binding."""
-_PARAMETER = re.compile(r"\{[^}]*\}")
+PORTS = {"authenticator": "auth", "tenants": "tenancy", "recorder": "audit", "mailer": "email"}
+"""The ports of the runtime, and the built-in module that fills each."""
 
 
 def clashes(modules: Sequence[Module], bound: Sequence[Bound]) -> Iterator[Fault]:
     """Everything that does not fit together."""
     promises = [module.promise for module in modules]
-    yield from _routes(promises)
+    yield from routes(promises)
     yield from _grants(promises)
     yield from _tables(modules)
     yield from _names(promises)
@@ -33,37 +34,6 @@ def clashes(modules: Sequence[Module], bound: Sequence[Bound]) -> Iterator[Fault
     yield from _hook_order(bound)
     yield from _jobs(promises, bound)
     yield from _ports(modules)
-
-
-def _routes(promises: Sequence[Contract]) -> Iterator[Fault]:
-    declared = {each.name for promise in promises for each in promise.permissions}
-    owner: dict[str, str] = {}
-    for promise in promises:
-        for route in promise.routes:
-            where = f"{promise.name}: {route.key}"
-            if not isinstance(route.access, Permission | Public | Signature | SignedIn):
-                yield Fault(
-                    "ROUTE_WITHOUT_DECISION",
-                    "this route says nothing about who may call it",
-                    where=where,
-                    why="A route that nobody decided about is open by accident.",
-                    do='Give access=PERMISSION, public("why"), signature("who") or signed_in().',
-                )
-            if isinstance(route.access, Permission) and route.access.name not in declared:
-                yield Fault(
-                    "PERMISSION_UNKNOWN",
-                    f"no composed module declares {route.access.name}",
-                    where=where,
-                    do="Declare it in permissions of the contract.",
-                )
-            shape = _PARAMETER.sub("{}", route.key)
-            if shape in owner:
-                yield Fault(
-                    "ROUTE_CLASH",
-                    f"{owner[shape]} and {promise.name} both answer {route.key}",
-                    do="Prefix one of them.",
-                )
-            owner[shape] = promise.name
 
 
 def _grants(promises: Sequence[Contract]) -> Iterator[Fault]:
@@ -169,7 +139,9 @@ def _bindings(modules: Sequence[Module], bound: Sequence[Bound]) -> Iterator[Fau
         if problem := mismatch(binding):
             yield Fault(
                 "BINDING_TYPE",
-                f"{binding.name} ({who}) does not fit the {target.kind} {target.name}: {problem}",
+                f"{binding.name} ({who}) does not fit the {target.kind} {_of(contracts, target)}: {problem}",
+                where=place_of(binding.function),
+                why="It would be called with what it was not written for.",
                 do=f"Write: {stub(target)}",
             )
         own = contracts.get(who)
@@ -179,6 +151,11 @@ def _bindings(modules: Sequence[Module], bound: Sequence[Bound]) -> Iterator[Fau
                 f"{who} binds {target.name} and its contract does not say so",
                 do=f"Add it to {'consumes' if isinstance(target, Event) else 'binds'} of the contract of {who}.",
             )
+
+
+def _of(contracts: Mapping[str, Contract], target: Bindable[Any]) -> str:
+    offering = contracts.get(target.module)
+    return f"{target.name} of {offering.name} {offering.version}" if offering else target.name
 
 
 def stub(target: Bindable[Any]) -> str:
@@ -240,7 +217,8 @@ def _ports(modules: Sequence[Module]) -> Iterator[Fault]:
         "recorder": audited,
         "mailer": mails,
     }
-    for port, needing in needs.items():
+    for port in PORTS:
+        needing = needs[port]
         filling = [module.name for module in modules if getattr(module, port) is not None]
         if len(filling) > 1:
             yield Fault(
@@ -253,8 +231,5 @@ def _ports(modules: Sequence[Module]) -> Iterator[Fault]:
                 "PORT_EMPTY",
                 f"nobody fills the port {port!r}, and it is needed by {needing[0]}"
                 + (f" and {len(needing) - 1} more" if len(needing) > 1 else ""),
-                do=f"Compose a module that fills it: {_FILLED_BY[port]}.",
+                do=f"Compose a module that fills it: {PORTS[port]}.",
             )
-
-
-_FILLED_BY = {"authenticator": "auth", "tenants": "tenancy", "recorder": "audit", "mailer": "email"}

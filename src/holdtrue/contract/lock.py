@@ -61,6 +61,10 @@ class Lock(Model):
     runtime: Runtime
     modules: dict[str, Pinned]
     bindings: Annotated[list[Bound], Field(default_factory=list)]
+    offers: Annotated[dict[str, str], Field(default_factory=dict)]
+    """Everything that can be bound, and what it carries: ``transform Purchase(reference: str, currency: str)``."""
+    ports: Annotated[dict[str, str], Field(default_factory=dict)]
+    """Port of the runtime → the function that fills it."""
     revisions: Annotated[dict[str, str], Field(default_factory=dict)]
     """Migration → SHA-256 of its file, in the order in which they are applied."""
     document: Document
@@ -112,6 +116,7 @@ def parse_lock(text: str, file: Path) -> Lock:
 def differences(old: Lock, new: Lock) -> list[Difference]:
     """What changed from one lock to another, most telling first."""
     found = list(_of_modules(old, new))
+    found += _of_offers(old, new)
     found += _of_values("", _rest(old), _rest(new))
     found += _of_orders(old, new)
     if old.source != new.source:
@@ -145,6 +150,14 @@ def _of_modules(old: Lock, new: Lock) -> Iterator[Difference]:
             )
 
 
+def _of_offers(old: Lock, new: Lock) -> Iterator[Difference]:
+    """Whole: what an app's bindings are written for must not be cut short."""
+    for name in {**old.offers, **new.offers}:
+        was, now = old.offers.get(name, ""), new.offers.get(name, "")
+        if was != now:
+            yield Difference(what=name, was=was, now=now)
+
+
 def _of_orders(old: Lock, new: Lock) -> Iterator[Difference]:
     """What is the same in another order: bindings run, and principals come to be, one after the other."""
     for what, was, now in (
@@ -160,6 +173,7 @@ def _rest(lock: Lock) -> dict[str, Any]:
     return {
         "assembly": lock.assembly,
         "bindings": _calls(lock),
+        "ports": lock.ports,
         "revisions": lock.revisions,
         **lock.as_json()["document"],
     }

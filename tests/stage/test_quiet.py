@@ -1,6 +1,7 @@
 """How long an idle app is watched before anybody says what its habits are."""
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from holdtrue.stage import quiet
+from holdtrue.stage.crew import WEB, WORKER
 from holdtrue.stage.quiet import Quiet
 from holdtrue.stage.wire import Statement
 
@@ -62,3 +64,35 @@ async def test_what_polls_often_is_known_soon() -> None:
     assert listener.habits.polls == {("worker", POLL)}
     heard_last = max(listener.habits.interval, 0.0)
     assert heard_last < 0.06
+
+
+BUSY = """
+import sys, time
+for line in sys.stdin:
+    print("begun", flush=True)
+    end = time.process_time() + 0.3
+    while time.process_time() < end: pass
+    print("done", flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells in /proc")
+async def test_a_worker_that_computes_is_at_work_though_it_says_nothing() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", BUSY, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(b"work\n")
+        assert await process.stdout.readline() == b"begun\n"
+        pids = {WORKER: [process.pid], WEB: []}
+        silent = SimpleNamespace(in_flight=tuple, record=Talk().record)
+        listener = Quiet(silent, SimpleNamespace(attempts=[]), pids.__getitem__)  # type: ignore[arg-type]
+        done = asyncio.create_task(process.stdout.readline())
+        assert await listener.rest()
+        assert done.done(), "rest was told while the worker was at work"
+        assert await done == b"done\n"
+    finally:
+        process.stdin.close()
+        await process.wait()

@@ -10,12 +10,12 @@ from holdtrue.stage.crew import WEB, WORKER
 from holdtrue.stage.habits import Habits, Key, key_of, learned
 from holdtrue.stage.mail import MailServer, Outcome
 from holdtrue.stage.stillness import Stillness
-from holdtrue.stage.wire import InFlight, Pause, Statement, Wire
+from holdtrue.stage.wire import InFlight, Pause, Recording, Statement, Wire
 
 STEP, STILL = 0.004, 0.012
 """Seconds between two looks at the app's threads, and seconds in which none of them ran that mean rest."""
-SILENCE = 0.1
-"""Seconds without work on the wire that mean rest where the app's threads never stand still, or cannot be seen."""
+SILENCE, LONG_SILENCE = 0.1, 1.0
+"""Seconds without work on the wire that mean rest: where the app's threads are not seen, and where they never rest."""
 ENOUGH = 2
 """Polls in a row, without work in between, that mean that there is none: what polls again has found nothing."""
 LEARNING, LONG_LEARNING = 0.6, 6.0
@@ -47,30 +47,41 @@ class Quiet:
         One with a ``worker`` that does not poll often is watched for longer.
         """
         clock = asyncio.get_running_loop().time
-        began = start = clock()
-        known: set[Key] = set()
-        seen = first = middle = 0
+        began = clock()
         with self._wire.record() as recording:
-            while (now := clock()) - start < LONG_LEARNING and now - began < PATIENCE:
-                fresh = {key_of(statement) for statement in recording.statements[seen:]}
-                seen = len(recording.statements)
-                if fresh - known:
-                    known |= fresh
-                    start, first = now, seen
-                if now - start < LONG_LEARNING / 2:
-                    middle = seen
-                heard = Counter(key_of(statement) for statement in recording.statements[first:])
-                if now - start >= LEARNING and not (known or worker):
-                    break
-                if now - start >= LEARNING / 2 and min(heard.values(), default=0) >= OFTEN:
-                    break
-                await asyncio.sleep(LEARNING / 12)
-            else:
-                # Somebody was still starting: beside what is said often, what stops half-way is no habit.
-                first = middle if max(heard.values(), default=0) >= OFTEN else first
+            first = await self._until_known(recording, worker=worker)
         again = {key_of(statement) for statement in recording.statements[first:]}
         said = [statement for statement in recording.statements if key_of(statement) in again]
         self.habits = learned(said, clock() - began)
+
+    async def _until_known(self, recording: Recording, *, worker: bool) -> int:
+        """Watch until nothing new is heard, and return from which statement on all is habit.
+
+        Each statement that is heard for the first time begins the watch anew.
+        """
+        clock = asyncio.get_running_loop().time
+        began = start = clock()
+        heard: Counter[Key] = Counter()
+        known: set[Key] = set()
+        seen = first = middle = 0
+        while (now := clock()) - start < LONG_LEARNING and now - began < PATIENCE:
+            fresh = Counter(key_of(statement) for statement in recording.statements[seen:])
+            seen += fresh.total()
+            heard += fresh
+            if fresh.keys() - known:
+                known |= fresh.keys()
+                start, first, heard = now, seen, Counter()
+            if now - start < LONG_LEARNING / 2:
+                middle = seen
+            if now - start >= LEARNING and not (known or worker):
+                break
+            if now - start >= LEARNING / 2 and min(heard.values(), default=0) >= OFTEN:
+                break
+            await asyncio.sleep(LEARNING / 12)
+        else:
+            # Somebody was still starting: beside what is said often, what stops half-way is no habit.
+            return middle if max(heard.values(), default=0) >= OFTEN else first
+        return first
 
     def is_background(self, statement: Statement | InFlight) -> bool:
         """Whether an idle app says this, too."""
@@ -131,14 +142,12 @@ class Quiet:
             self._parked = None
 
     def _has_polled(self, polled: dict[Key, list[float]], since: float, now: float) -> bool:
-        """Whether each loop has looked for work after the last work was done, and found none."""
-        if not self.habits.polls:
-            return now - since >= self.habits.interval
-        if now - since >= max(LATE * self.habits.interval, LONGEST):
-            return True
+        """Whether the worker stands still, and each of its loops has found no work after the last was done."""
         times = {key: polled[key] for key in self.habits.polls}
-        if not all(times.values()):
-            return False
+        if not all(times.values()) or not times:
+            # It is woken by what it is given, or polls so rarely that it is not waited for.
+            enough = max(LATE * self.habits.interval, LONGEST) if times else self.habits.interval
+            return now - since >= enough and self._is_settled(since, now, self._worker)
         # Where no answer tells, a poll that found something is followed by work at once.
         if any(len(each) < ENOUGH and not self.habits.tells(key) for key, each in times.items()):
             return self._is_settled(max(each[0] for each in times.values()), now, self._worker)
@@ -146,7 +155,9 @@ class Quiet:
 
     def _is_settled(self, busy: float, now: float, processes: Stillness, still: float = STILL) -> bool:
         """Whether what ended at ``busy`` was followed by nothing."""
-        return now - busy >= SILENCE or now - max(busy, processes.since(now, step=STEP)) >= still
+        if now - max(busy, processes.since(now, step=STEP)) >= still:
+            return True
+        return now - busy >= (LONG_SILENCE if processes.tells else SILENCE)
 
     def _working(self) -> bool:
         return any(attempt.outcome is Outcome.OPEN and not attempt.ended for attempt in self._mail.attempts) or any(

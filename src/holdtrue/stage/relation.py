@@ -13,6 +13,7 @@ from typing import Any
 from holdtrue.stage.database import Catalog, Difference, Fingerprint, Noise, learn
 from holdtrue.stage.database.looks import scrub
 from holdtrue.stage.stage import Stage
+from holdtrue.stage.steps import StepFailedError
 from holdtrue.stage.tables import listed
 
 Scenario = Callable[[], Awaitable[None]]
@@ -82,9 +83,18 @@ class Relation:
         return self._state(await self.stage.difference(), *self._elsewhere())
 
     async def expected(self, age: float = 0) -> State:
-        """The state that an undisturbed run leaves after ``age`` seconds. Replaces the state as it is now."""
+        """The state that an undisturbed run leaves after ``age`` seconds. Replaces the state as it is now.
+
+        Raises:
+            StepFailedError: this time it left another state than when it was learned: nothing can be held to it.
+        """
         if age not in self._expected:
-            await self._run()
+            again, elsewhere = await self._run()
+            if differences := self._expected[0].differences(self._state(again, *elsewhere)):
+                raise StepFailedError(
+                    f"an undisturbed run leaves another state than one before: {'; '.join(differences[:3])}",
+                    why="What equal runs differ in cannot be held against a disturbed one.",
+                )
             await self.stage.age(age)
             await self.stage.rest()
             self._expected[age] = await self.state()

@@ -226,7 +226,6 @@ class Stage:
         await self.mail.restore(self.scene.mailbox)
         clone = await (self.setting.databases.clone(to.database) if to is not None else self._pool.take())
         await self._leave_clone()
-        self.quiet.unpark()
         await self.wire.swap(clone)
         self.quiet.park()
         await self._pool.release(self.database)

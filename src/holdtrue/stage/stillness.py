@@ -26,14 +26,15 @@ class Stillness:
         self._family: tuple[int, ...] = ()
         self._marks: dict[tuple[int, str], bytes] = {}
         self._since = self._looked = float("-inf")
-        self._told = sys.platform == "linux"
+        self.tells = sys.platform == "linux"
+        """Whether the system shows what threads do."""
 
     def since(self, now: float, *, step: float) -> float:
         """Look, and return since when nothing ran; ``now`` where something did, or where the system does not tell.
 
         Ask every ``step`` seconds: only what is seen by looks in time counts.
         """
-        marks = self._look() if self._told else None
+        marks = self._look() if self.tells else None
         if marks is None or marks != self._marks or now - self._looked > LATE * step:
             self._since = now
             self._family = _family(self._pids())

@@ -15,7 +15,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from tower.deployed import assembly as deployed
-from tower.notes import INDEX, SEEN, NoteAdded, Notes, Provider
+from tower.notes import IMPORT, INDEX, SEEN, Imported, NoteAdded, Notes, Provider
 
 from holdtrue.assembly import compose
 from holdtrue.assembly.testing import Doors, Kit, Postgres, running
@@ -169,6 +169,67 @@ async def test_lanes_do_not_wait_for_each_other(postgres: Postgres) -> None:
                 await unit.observe(SEEN, ADDED)
             await seen.wait()
             search.free.set()
+
+
+class Errand(Payload):
+    what: str = "anything"
+
+
+@pytest.mark.parametrize(("together", "loops"), [("false", 3), ("true", 1)])
+async def test_lanes_may_share_one_loop_which_does_the_work_of_all(
+    postgres: Postgres, together: str, loops: int
+) -> None:
+    lanes = ("land", "sea", "air")
+    jobs = [Job(name=f"errands.{lane}", payload=Errand, lane=lane) for lane in lanes]
+    ran: asyncio.Queue[str] = asyncio.Queue()
+
+    async def run(work: Work, payload: Errand) -> None:
+        await ran.put(payload.what)
+
+    errands = Module(
+        contract=Contract(name="errands", version="1.0.0", jobs=tuple(jobs)), bindings=[job.bind(run) for job in jobs]
+    )
+    environ = {"HOLDTRUE_LANES_TOGETHER": together, "HOLDTRUE_POLL_SECONDS": "3000", "HOLDTRUE_SWEEP_SECONDS": "3000"}
+    async with running(compose(errands, Doors()), postgres, environ=environ) as kit, at_work(kit):
+        async with kit.unit(tenant=A) as unit:
+            for job, lane in zip(jobs, lanes, strict=True):
+                await unit.enqueue(job, Errand(what=lane))
+        assert {await ran.get() for _ in lanes} == set(lanes)
+        # Each loop registers before it looks for work.
+        [workers] = await kit.sql("SELECT count(*) FROM procrastinate_workers")
+        assert workers["count"] == loops
+
+
+async def test_a_sweep_tells_when_the_next_lease_ends(postgres: Postgres) -> None:
+    async with running(deployed, postgres) as kit:
+        assert await kit.worker.sweep() is None
+        async with kit.unit(tenant=A) as unit:
+            for _ in range(3):
+                await unit.enqueue(INDEX, ADDED)
+        async with kit.unit() as unit:
+            await unit.receive(IMPORT, key="1", payload=Imported(external_id=str(A)))
+        assert await kit.worker.sweep() is None, "what nobody has begun has no lease"
+        await kit.sql("UPDATE holdtrue_outbox SET state = 'running', lease_until = now() + interval '2000 s'")
+        assert 1000 < (await kit.worker.sweep() or 0) <= 2000
+        await kit.sql("UPDATE holdtrue_inbox SET state = 'running', lease_until = now() + interval '1000 s'")
+        assert 0 < (await kit.worker.sweep() or 0) <= 1000
+        await kit.sql("UPDATE holdtrue_inbox SET lease_until = now() - interval '1 s'")
+        assert 1000 < (await kit.worker.sweep() or 0) <= 2000, "a lease that ended is not waited for"
+
+
+async def test_what_a_dead_worker_left_is_taken_up_when_its_lease_ends(postgres: Postgres) -> None:
+    """The next regular sweep is far away, and so is the next poll."""
+    environ = {"HOLDTRUE_POLL_SECONDS": "3000", "HOLDTRUE_SWEEP_SECONDS": "3000", "HOLDTRUE_LEASE_SECONDS": "0.4"}
+    async with running(compose(Notes(), Doors()), postgres, environ=environ) as kit:
+        async with kit.unit(tenant=A) as unit:
+            await unit.enqueue(INDEX, ADDED)
+        await kit.sql("""
+            UPDATE holdtrue_outbox SET state = 'running', attempts = 1, lease_until = now() + interval '0.4 s'""")
+        await kit.sql("DELETE FROM procrastinate_jobs")
+        async with at_work(kit):
+            await kit.worker.process.services.port(Provider).search.begun.wait()
+        [row] = await kit.sql("SELECT state, attempts FROM holdtrue_outbox")
+        assert row == {"state": "done", "attempts": 2}
 
 
 async def test_a_lease_is_renewed_as_long_as_the_work_goes_on(postgres: Postgres) -> None:

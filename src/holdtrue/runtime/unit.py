@@ -6,7 +6,7 @@ statement and given back at the commit; the tenant is entered as the transaction
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, Uuid, bindparam, event, func, select
+from sqlalchemy import Connection, Row, event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction
 
@@ -32,7 +32,7 @@ from holdtrue.runtime.registry import Registry, work_name
 P = TypeVar("P", bound=BaseModel)
 T = TypeVar("T")
 
-_ENTER = select(func.enter_tenant(bindparam("tenant", type_=Uuid())))
+_ENTER = "SELECT enter_tenant(%(tenant)s)"
 _open: ContextVar[UnitOfWork | None] = ContextVar("holdtrue_open_unit", default=None)
 """Not how anything finds its unit: only how a provider call, or a second unit, notices an open one around it."""
 
@@ -145,12 +145,33 @@ class UnitOfWork:
             )
         if self._context.tenant == tenant:
             return
-        # What was owed before belongs to no tenant, as the rows that it is about.
-        await self._put_pending()
-        await self.session.flush()
+        await self._leave_nothing_owed()
         self._context = replace(self._context, tenant=tenant)
         if self.session.in_transaction():
-            await self.session.execute(_ENTER, {"tenant": tenant})
+            await (await self.session.connection()).exec_driver_sql(_ENTER, {"tenant": tenant})
+
+    async def enter_by(self, question: str, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        """Narrow this unit to the tenant to which a question leads, where asking and entering is one statement.
+
+        The question is SQL with psycopg's placeholders (``%(name)s``). It calls ``enter_tenant`` itself and returns
+        what that returned as ``entered``, or null. The database refuses it where this unit is in another tenant.
+        """
+
+        def ask(session: Session) -> Sequence[Row[Any]]:
+            return session.connection().exec_driver_sql(question, dict(values)).all()
+
+        await self._leave_nothing_owed()
+        rows = await self.session.run_sync(ask)
+        for row in rows:
+            if row.entered is not None:
+                self._context = replace(self._context, tenant=row.entered)
+        return rows
+
+    async def _leave_nothing_owed(self) -> None:
+        """What was owed before a tenant is entered belongs to none, as the rows that it is about."""
+        await self._put_pending()
+        if self.session.in_transaction():
+            await self.session.flush()
 
     # What is kept with the change ---------------------------------------------------------------------------------
 
@@ -330,7 +351,7 @@ class UnitOfWork:
 def _enter_as_it_begins(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
     tenant = session.info["unit"].context.tenant
     if tenant is not None and transaction.parent is None:
-        connection.execute(_ENTER, {"tenant": tenant})
+        connection.exec_driver_sql(_ENTER, {"tenant": tenant})
 
 
 @event.listens_for(UnitSession, "before_flush")

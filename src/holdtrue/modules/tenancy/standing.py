@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Boolean, Text, Uuid, bindparam, column, func, select
+from sqlalchemy import select, text
 
 from holdtrue.modules.tenancy.errors import SeveralTenants
 from holdtrue.modules.tenancy.hosts import Named
@@ -13,23 +13,11 @@ from holdtrue.modules.tenancy.models import Tenant, TenantHost
 from holdtrue.modules.tenancy.ports import TenancyPorts
 from holdtrue.runtime import Credentials, NotFound, Principal, UnitOfWork
 
-_WHO = bindparam("who", type_=Text())
-_HOST = (bindparam("subdomain", type_=Text()), bindparam("custom", type_=Text()))
-_STANDING = select(
-    func.tenancy_standing(_WHO, bindparam("named", type_=Uuid()), *_HOST).table_valued(
-        column("tenant_id", Uuid), column("role", Text)
-    )
-)
-_MINE = select(
-    func.tenancy_mine(_WHO).table_valued(
-        column("id", Uuid),
-        column("name", Text),
-        column("slug", Text),
-        column("role", Text),
-        column("suspended", Boolean),
-    )
-)
-_AT = select(func.tenancy_at(*_HOST, type_=Uuid()))
+_ENTER = """
+    SELECT role, CASE WHEN count(*) OVER () = 1 THEN enter_tenant(tenant_id) END AS entered
+    FROM tenancy_standing(%(who)s, %(named)s, %(subdomain)s, %(custom)s)"""
+_MINE = text("SELECT * FROM tenancy_mine(:who)")
+_AT = text("SELECT tenancy_at(:subdomain, :custom)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +48,11 @@ async def tenants(unit: UnitOfWork, principal: Principal, credentials: Credentia
     if who is None:
         return await _of_key(unit, principal, named) if key else None
     asked = {"who": who, "named": principal.tenant, "subdomain": named.slug, "custom": named.custom}
-    found = (await unit.session.execute(_STANDING, asked)).all()
+    found = await unit.enter_by(_ENTER, asked)
     if len(found) > 1:
         raise SeveralTenants
     if not found:
         return None
-    await unit.enter(found[0].tenant_id)
     return ports.roles.permissions(found[0].role, unit.permissions)
 
 

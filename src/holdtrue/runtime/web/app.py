@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -49,7 +50,12 @@ def build_app(blueprint: Blueprint, environ: Mapping[str, str], *, clock: Clock 
             app.state.services = process.services
             app.state.health = process.health
             app.state.max_body = process.settings.max_body_bytes
-            yield
+            # What was made until here lasts; else every full collection walks through it while all requests wait.
+            gc.freeze()
+            try:
+                yield
+            finally:
+                gc.unfreeze()
 
     app = FastAPI(title=blueprint.title, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
     for endpoint in (*HEALTH.endpoints, *blueprint.endpoints):

@@ -8,6 +8,8 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
 
 from holdtrue.contract import Access, Permission, SignedIn
 from holdtrue.runtime.context import Context
@@ -23,6 +25,14 @@ class GuardedRoute(APIRoute):
     """A route that answers after its unit of work committed; a response that cannot be made rolls it back."""
 
     access: Access
+
+    def __init__(self, path: str, *arguments: Any, **options: Any) -> None:
+        super().__init__(path, *arguments, **options)
+        self._literal = path.partition("{")[0]
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether a request is for this route; most are for another one, which need not take a regular expression."""
+        return super().matches(scope) if self._literal in scope["path"] else (Match.NONE, {})
 
     @classmethod
     def of(cls, access: Access) -> type[GuardedRoute]:

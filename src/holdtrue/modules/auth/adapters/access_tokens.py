@@ -6,6 +6,7 @@ out. RS256, because RFC 9068 (2.1) obliges both sides to it, and because it is t
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 from collections.abc import Mapping
@@ -29,6 +30,8 @@ RESERVED = frozenset((*_REGISTERED, *_DECISIVE, "typ", "permissions"))
 """Claims that decide about access here or elsewhere: no hook may set one."""
 _MOST_BYTES = 8192
 _ALLOWED_HEADERS = frozenset({"alg", "typ", "kid"})
+_MOST_KNOWN = 4096
+"""Tokens that need not be verified again, by their digest: some 4 MiB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,17 @@ class Claims:
     scope: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """A token that was verified before. It and the key never change; the time does, and is asked anew."""
+
+    key: RSAKey
+    kid: UUID
+    claims: Claims
+    not_before: float
+    expires: float
+
+
 class AccessTokens:
     """Issues and reads the tokens of one issuer for one audience. Times in seconds."""
 
@@ -51,6 +65,7 @@ class AccessTokens:
         self._audience = audience
         self.lifetime = lifetime
         self._leeway = leeway
+        self._known: dict[bytes, _Known] = {}
 
     @property
     def verified_for(self) -> timedelta:
@@ -85,6 +100,8 @@ class AccessTokens:
         Raises:
             Unauthorized: not one of our tokens.
         """
+        if (known := self._known.get(_digest(token))) is not None:
+            return known.kid
         try:
             if len(token) > _MOST_BYTES:
                 raise Unauthorized
@@ -102,13 +119,26 @@ class AccessTokens:
         Raises:
             Unauthorized: anything about it is wrong.
         """
+        digest = _digest(token)
+        known = self._known.get(digest)
+        if known is None or known.key is not key:
+            known = self._verified(token, key, now)
+            while len(self._known) >= _MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+            self._known[digest] = known
+        at = int(now.timestamp())
+        if not known.not_before - self._leeway <= at < known.expires + self._leeway:
+            raise Unauthorized
+        return known.claims
+
+    def _verified(self, token: str, key: RSAKey, now: datetime) -> _Known:
         try:
-            self.key_id(token)
+            kid = self.key_id(token)
             told = jwt.decode(token, key, algorithms=[ALGORITHM]).claims
             self._registry(now).validate(told)
             if not _same(told["iss"], self._issuer) or not _same(told["aud"], self._audience):
                 raise Unauthorized
-            return Claims(
+            claims = Claims(
                 user_id=UUID(told["sub"]),
                 session_id=UUID(told["sid"]),
                 client_id=str(told["client_id"]),
@@ -116,6 +146,8 @@ class AccessTokens:
                 tenant=UUID(told["tenant"]) if "tenant" in told else None,
                 scope=str(told["scope"]) if "scope" in told else None,
             )
+            not_before = max(told["iat"], told.get("nbf", 0))
+            return _Known(key=key, kid=kid, claims=claims, not_before=not_before, expires=told["exp"])
         except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise Unauthorized from None
 
@@ -128,6 +160,10 @@ class AccessTokens:
             aud={"essential": True, "value": self._audience},
             **needed,  # type: ignore[arg-type]  # a TypedDict that mypy cannot see in a comprehension
         )
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
 
 
 def _same(told: object, ours: str) -> bool:

@@ -99,6 +99,21 @@ async def test_an_app_that_promises_something_else_has_a_stale_lock(diary: Path)
     assert "`holdtrue lock`" in told
 
 
+async def test_what_is_found_about_a_composed_app_is_found_in_its_code(diary: Path) -> None:
+    loaded = read(diary)
+    assert str(loaded.locate(("routes", "POST /pages"))).startswith(str(diary / "holdtrue.lock"))
+    await verify(loaded, sys.executable)
+    for pointer, words in (
+        (("routes", "POST /pages", "permission"), '@router.post("/pages"'),
+        (("tenancy", "tables", "pages"), 'Table(name="pages")'),
+        (("resources", "page"), '"page": Resource('),
+    ):
+        found = loaded.locate(pointer)
+        assert found.file.is_relative_to(diary / "diary")
+        assert words in found.file.read_text().splitlines()[found.line - 1]
+    assert loaded.locate(("process", "ready")).file == diary / "holdtrue.lock"
+
+
 async def test_other_code_with_the_same_promises_is_told_by_lock_and_holds_up_no_check(
     diary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from holdtrue.assembly.__main__ import assembly_at
 from holdtrue.assembly.clashes import PORTS
 from holdtrue.assembly.compose import Assembly
 from holdtrue.assembly.index import index
+from holdtrue.assembly.places import places
 from holdtrue.assembly.routing import strays
 from holdtrue.assembly.sources import Packages, digest_of, folder_of, top_packages
 from holdtrue.contract import Bindable, Hook
@@ -123,7 +124,7 @@ def _runtime_source() -> str:
 
 
 def main() -> int:
-    """Print the lock and the index as JSON; what the app prints while it is imported goes to standard error."""
+    """Print the lock, the index, and where the code says it; what the app itself prints goes to standard error."""
     parser = argparse.ArgumentParser(prog="python -m holdtrue.assembly.lock")
     parser.add_argument("target", help="where compose(…) put the assembly: shop.main:assembly")
     options = parser.parse_args()
@@ -131,7 +132,11 @@ def main() -> int:
         with redirect_stdout(sys.stderr):
             assembly = assembly_at(options.target)
             locked = lock(assembly, options.target, Path.cwd())
-            told = {"lock": locked.as_json(), "index": index(assembly, options.target)}
+            told = {
+                "lock": locked.as_json(),
+                "index": index(assembly, options.target),
+                "places": places(assembly, Path.cwd()),
+            }
     except HoldtrueError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from holdtrue.contract.errors import HoldtrueError, UsageError
-from holdtrue.contract.lock import Difference, Lock, differences, parse_lock
+from holdtrue.contract.lock import LOCK_NAME, Difference, Lock, differences, parse_lock
+from holdtrue.contract.problems import Pointer, Position
 from holdtrue.contract.project import PROJECT_NAME, Project
 from holdtrue.contract.reader import Loaded
 
@@ -32,6 +33,8 @@ class Derived:
     lock: Lock
     index: str
     """For AGENTS.md."""
+    places: dict[Pointer, Position]
+    """Where the app's code says what its document has."""
 
 
 class StaleLockError(UsageError):
@@ -79,11 +82,18 @@ async def derive(directory: Path, target: str, python: str) -> Derived:
         UsageError: it cannot be imported, or does not compose.
     """
     told = await ask(directory, python, "holdtrue.assembly.lock", target)
-    return Derived(lock=parse_lock(json.dumps(told["lock"]), directory / "holdtrue.lock"), index=told["index"])
+    return Derived(
+        lock=parse_lock(json.dumps(told["lock"]), directory / LOCK_NAME),
+        index=told["index"],
+        places={
+            tuple(pointer): Position(file=directory / file, line=line, column=1)
+            for pointer, file, line in told["places"]
+        },
+    )
 
 
 async def verify(loaded: Loaded, python: str) -> None:
-    """Compare an app with the lock that was read.
+    """Compare an app with the lock that was read, and learn where its code says what the document has.
 
     Raises:
         StaleLockError: it promises something else, or a module's code was altered.
@@ -94,6 +104,7 @@ async def verify(loaded: Loaded, python: str) -> None:
     derived = await derive(loaded.path.parent, loaded.lock.assembly, python)
     if found := [each for each in differences(loaded.lock, derived.lock) if not each.own_source]:
         raise StaleLockError(loaded.path, found)
+    loaded.positions.elsewhere.update(derived.places)
 
 
 async def ask(directory: Path, python: str, module: str, *words: str) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def run(request: Request) -> tuple[int, str]:
     _refuse_half(text, agents)
     python = composed.interpreter(directory, project, request.python)
     derived = asyncio.run(composed.derive(directory, target, python))
-    fitted(derived.lock, directory / LOCK_NAME)
+    fitted(derived.lock, directory / LOCK_NAME, places=derived.places)
     changes = differences(old, derived.lock) if old else []
     wanted = _with_index(text, derived.index)
     if request.check:

@@ -1,4 +1,4 @@
-"""Where each key of a TOML text stands.
+"""Where each key of a TOML text stands, and each value of a derived document.
 
 tomllib gives values without positions, and so does tomlkit. This scanner gives positions without values: it only runs
 on a text that tomllib has accepted, so it need not find errors, only keys (TOML 1.0, https://toml.io/en/v1.0.0).
@@ -6,10 +6,15 @@ on a text that tomllib has accepted, so it need not find errors, only keys (TOML
 
 from __future__ import annotations
 
+import itertools
+import json
 import re
 import tomllib
 from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from holdtrue.contract.problems import Pointer, Position, key_text
 
@@ -33,10 +38,27 @@ class Positions:
         self.file = file
         self._line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
         self._offsets = _Scanner(text).scan() if text else {}
+        self.elsewhere: dict[Pointer, Position] = {}
+        """What stands in another file, with all below it."""
+
+    @classmethod
+    def derived(cls, file: Path, values: Mapping[str, Any], root: Pointer) -> Positions:
+        """The places in a file that is ``values`` as JSON, one on a line; pointers begin below ``root``."""
+        positions = cls(file, "")
+        text = json.dumps(values, indent=2, ensure_ascii=False)
+        positions._line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        for pointer, line in _lines(values):
+            if pointer[: len(root)] == root:
+                # Two spaces for each bracket around it.
+                positions._offsets[pointer[len(root) :]] = positions._line_starts[line] + 2 * len(pointer)
+        return positions
 
     def locate(self, pointer: Pointer) -> Position:
         """Return where the value of ``pointer`` stands, or the nearest table around it when it is absent."""
-        known = next((pointer[:end] for end in range(len(pointer), 0, -1) if pointer[:end] in self._offsets), ())
+        around = [pointer[:end] for end in range(len(pointer), 0, -1)]
+        if away := next((self.elsewhere[each] for each in around if each in self.elsewhere), None):
+            return replace(away, key=key_text(pointer))
+        known = next((each for each in around if each in self._offsets), ())
         offset = self._offsets.get(known, 0)
         line = bisect_right(self._line_starts, offset)
         column = offset - self._line_starts[line - 1] + 1
@@ -47,6 +69,21 @@ class Positions:
         for pointer, offset in list(self._offsets.items()):
             if pointer[: len(old)] == old:
                 self._offsets[new + pointer[len(old) :]] = offset
+
+
+def _lines(values: Any) -> Iterator[tuple[Pointer, int]]:
+    """Each value's pointer and line, counted from 0, as ``json.dumps(…, indent=2)`` lays them out."""
+    count = itertools.count()
+
+    def walk(value: Any, pointer: Pointer) -> Iterator[tuple[Pointer, int]]:
+        yield pointer, next(count)
+        inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, each in inside:
+            yield from walk(each, (*pointer, key))
+        if inside and value:
+            next(count)  # the closing bracket
+
+    return walk(values, ())
 
 
 class _Scanner:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from holdtrue.contract.document import Waiver
 from holdtrue.contract.errors import UsageError
 
 PROJECT_NAME = "pyproject.toml"
@@ -21,6 +22,8 @@ class Project(BaseModel):
     """Where ``compose(…)`` put its result: ``shop.main:assembly``."""
     python: str | None = None
     """The app's interpreter, such as ``.venv/bin/python``; the one that runs holdtrue when absent."""
+    waivers: list[Waiver] = []
+    """A derived document has none: they are what somebody decides."""
 
 
 def read_project(directory: Path) -> Project:

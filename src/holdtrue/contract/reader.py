@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,8 +16,8 @@ from holdtrue.contract import references, shape
 from holdtrue.contract.document import Document
 from holdtrue.contract.lock import LOCK_NAME, Lock, parse_lock
 from holdtrue.contract.positions import Positions
-from holdtrue.contract.problems import DocumentErrors, Position, Problem
-from holdtrue.contract.project import read_project
+from holdtrue.contract.problems import DocumentErrors, Pointer, Position, Problem
+from holdtrue.contract.project import PROJECT_NAME, read_project
 
 FILE_NAME = "holdtrue.toml"
 
@@ -75,7 +75,7 @@ def read(path: Path, *, today: date | None = None) -> Loaded:
     file = _file(path)
     text = _text(file)
     if file.suffix == Path(LOCK_NAME).suffix:
-        return fitted(parse_lock(text, file), file)
+        return fitted(parse_lock(text, file), file, text=text, today=today)
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -90,6 +90,45 @@ def read(path: Path, *, today: date | None = None) -> Loaded:
     if document is None or problems:
         problems.sort(key=lambda problem: (problem.position.line, problem.position.column))
         raise DocumentErrors(list(dict.fromkeys(problems)), note=note)
+    return _loaded(document, file, positions, today)
+
+
+def fitted(
+    lock: Lock,
+    file: Path,
+    *,
+    text: str = "",
+    places: Mapping[Pointer, Position] | None = None,
+    today: date | None = None,
+) -> Loaded:
+    """A lock's document, once its parts fit together; its waivers are those of ``[tool.holdtrue]``.
+
+    ``text``: what the file has, where it was written. ``places``: where the app's code says what is in it, as far as
+    that is known.
+
+    Raises:
+        DocumentErrors: they do not.
+        UsageError: what pyproject.toml says below ``[tool.holdtrue]`` makes no sense.
+    """
+    positions = Positions.derived(file, lock.as_json() if text == lock.text else {}, ("document",))
+    positions.elsewhere.update(places or {})
+    if problems := references.problems(lock.document, positions):
+        raise DocumentErrors(list(dict.fromkeys(problems)), note=_DERIVED)
+    waivers = read_project(file.parent).waivers
+    if waivers:
+        written = Positions(file.parent / PROJECT_NAME, _text(file.parent / PROJECT_NAME))
+        written.rename(("tool", "holdtrue", "waivers"), ("waivers",))
+        positions.elsewhere |= {
+            ("waivers", index, *key): written.locate(("waivers", index, *key))
+            for index in range(len(waivers))
+            for key in ((), ("until",))
+        }
+    return _loaded(lock.document.model_copy(update={"waivers": waivers}), file, positions, today, lock)
+
+
+def _loaded(
+    document: Document, file: Path, positions: Positions, today: date | None, lock: Lock | None = None
+) -> Loaded:
     expired = dict(references.expired(document, positions, today or date.today()))
     waivers = [waiver for index, waiver in enumerate(document.waivers) if index not in expired]
     return Loaded(
@@ -97,19 +136,8 @@ def read(path: Path, *, today: date | None = None) -> Loaded:
         path=file,
         positions=positions,
         notes=tuple(expired.values()),
+        lock=lock,
     )
-
-
-def fitted(lock: Lock, file: Path) -> Loaded:
-    """A lock's document, once its parts fit together. It has no waivers: they are for what somebody wrote.
-
-    Raises:
-        DocumentErrors: they do not.
-    """
-    positions = Positions(file, "")
-    if problems := references.problems(lock.document, positions):
-        raise DocumentErrors(list(dict.fromkeys(problems)), note=_DERIVED)
-    return Loaded(document=lock.document, path=file, positions=positions, lock=lock)
 
 
 def _file(path: Path) -> Path:

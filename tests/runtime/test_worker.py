@@ -200,6 +200,24 @@ async def test_lanes_may_share_one_loop_which_does_the_work_of_all(
         assert workers["count"] == loops
 
 
+async def test_a_worker_that_was_taken_for_dead_goes_on(postgres: Postgres, caplog: pytest.LogCaptureFixture) -> None:
+    """Another one removes its row when it was suspended for long; a backup that is restored never had it."""
+    environ = {"HOLDTRUE_POLL_SECONDS": "3000", "HOLDTRUE_SWEEP_SECONDS": "3000", "HOLDTRUE_LANES_TOGETHER": "true"}
+    async with running(compose(Notes(), Doors()), postgres, environ=environ) as kit:
+        search = kit.worker.process.services.port(Provider).search
+        async with at_work(kit):
+            for _ in range(2):
+                search.begun.clear()
+                async with kit.unit(tenant=A) as unit:
+                    await unit.enqueue(INDEX, ADDED)
+                await search.begun.wait()
+                known = await kit.sql("SELECT id FROM procrastinate_workers")
+                assert len(known) == 1
+                await kit.sql("DELETE FROM procrastinate_workers")
+        assert known == [{"id": 1}], "under the number that it had"
+        assert "lost the database" not in caplog.text
+
+
 async def test_a_sweep_tells_when_the_next_lease_ends(postgres: Postgres) -> None:
     async with running(deployed, postgres) as kit:
         assert await kit.worker.sweep() is None

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import procrastinate
-from procrastinate.exceptions import ProcrastinateException
+from procrastinate.exceptions import ConnectorException, ProcrastinateException
 from procrastinate.jobs import DeleteJobCondition
+from procrastinate.manager import JobManager
 from procrastinate.worker import Worker as Lane
+from psycopg.errors import ForeignKeyViolation
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -38,6 +41,22 @@ _DUE = text("SELECT box, tenant_id, id FROM holdtrue_due()")
 _TURN = text("""
     INSERT INTO holdtrue_schedules AS old (name, slot) VALUES (:name, :slot)
     ON CONFLICT (name) DO UPDATE SET slot = excluded.slot WHERE old.slot < excluded.slot RETURNING slot""")
+_ENROL = """
+    INSERT INTO procrastinate_workers (id) OVERRIDING SYSTEM VALUE VALUES (%(worker_id)s) ON CONFLICT DO NOTHING"""
+
+
+class _Jobs(JobManager):
+    """Lets a worker go on that was taken for dead, because it was suspended or its database was restored."""
+
+    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> procrastinate.jobs.Job | None:
+        """Fetch; where the worker's own row is gone, which only a fetch that finds work is told, write it again."""
+        try:
+            return await super().fetch_job(queues, worker_id)
+        except ConnectorException as error:
+            if not isinstance(error.__cause__, ForeignKeyViolation):
+                raise
+        await self.connector.execute_query_async(_ENROL, worker_id=worker_id)
+        return await super().fetch_job(queues, worker_id)
 
 
 class Worker:
@@ -70,6 +89,7 @@ class Worker:
         pool_size = 2 * len(names) + 2
         connector = procrastinate.PsycopgConnector(conninfo=self._conninfo(), min_size=1, max_size=pool_size)
         app = procrastinate.App(connector=connector)
+        app.job_manager = _Jobs(connector)
         app.task(name="holdtrue.wake", queue="default")(self.wake)
         while not self._stop.is_set() and (trouble := await self.process.health.trouble()):
             log.warning("the worker waits: %s", trouble)

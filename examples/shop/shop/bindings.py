@@ -7,9 +7,8 @@ from holdtrue.modules.auth import Arrival, email_of
 from holdtrue.modules.payments import Line, Purchase, Settlement
 from holdtrue.modules.tenancy import Joining
 from holdtrue.modules.tenancy.contract import TenantCreated
-from holdtrue.runtime import Conflict, NotFound, UnitOfWork, Unprocessable, Work, flow
+from holdtrue.runtime import Conflict, NotFound, UnitOfWork, Unprocessable, Work, flow, own
 from shop.contract import ORDER_PAID, RECEIPT, WELCOME, OrderTold, Receipt, Welcome
-from shop.fields import own
 from shop.models import Order
 from shop.orders import told
 

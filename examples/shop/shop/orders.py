@@ -8,7 +8,19 @@ from pydantic import Field
 
 from holdtrue.contract import Call
 from holdtrue.modules.payments import abandon_checkout
-from holdtrue.runtime import Conflict, NotFound, Router, Unit, UnitOfWork, Unprocessable, flow
+from holdtrue.runtime import (
+    Before,
+    Conflict,
+    Limit,
+    NotFound,
+    Router,
+    Unit,
+    UnitOfWork,
+    Unprocessable,
+    flow,
+    newest_first,
+    own,
+)
 from shop.contract import (
     ORDER_CANCELLED,
     ORDER_PLACED,
@@ -17,7 +29,7 @@ from shop.contract import (
     PLACING,
     OrderTold,
 )
-from shop.fields import MOST_CENTS, Answer, Before, Body, Email, Limit, newest_first, own
+from shop.fields import MOST_CENTS, Answer, Body, Email
 from shop.models import Order, OrderItem
 from shop.products import on_sale
 

@@ -9,7 +9,7 @@ from sqlalchemy import Numeric, func, select, update
 
 from holdtrue.contract import Call
 from holdtrue.contract.document import Request
-from holdtrue.runtime import Router, Unit, UnitOfWork, flow
+from holdtrue.runtime import Before, Limit, Router, Unit, UnitOfWork, flow, newest_first, own
 from shop.contract import (
     PRODUCT,
     PRODUCT_ADDED,
@@ -21,7 +21,7 @@ from shop.contract import (
     ProductTold,
     Repriced,
 )
-from shop.fields import Answer, Before, Body, Cents, Currency, Limit, Line, Prose, newest_first, own
+from shop.fields import Answer, Body, Cents, Currency, Line, Prose
 from shop.models import Product
 
 router = Router(prefix="/products", tags=("products",))

@@ -17,6 +17,7 @@ from holdtrue.runtime.refusals import (
     Unavailable,
     Unprocessable,
 )
+from holdtrue.runtime.rows import Before, Limit, newest_first, own
 from holdtrue.runtime.settings import ModuleSettings, SecretKey, prefix
 from holdtrue.runtime.unit import UnitOfWork, require_outside
 from holdtrue.runtime.web.router import RawBody, Router, Unit
@@ -24,6 +25,7 @@ from holdtrue.runtime.work import GiveUp, Unknown, Work
 
 __all__ = [
     "AuditFact",
+    "Before",
     "Clock",
     "Conflict",
     "Context",
@@ -32,6 +34,7 @@ __all__ = [
     "Faults",
     "Forbidden",
     "GiveUp",
+    "Limit",
     "Model",
     "Module",
     "ModuleSettings",
@@ -53,6 +56,8 @@ __all__ = [
     "Unprocessable",
     "Work",
     "flow",
+    "newest_first",
+    "own",
     "prefix",
     "require_outside",
     "utc_now",

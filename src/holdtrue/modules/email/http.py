@@ -16,29 +16,26 @@ from holdtrue.modules.email.addresses import Address
 from holdtrue.modules.email.contract import FEEDBACK, MANAGE, READ, SUPPRESS, TEST, Asked, Feedback, Reason
 from holdtrue.modules.email.errors import TooManyTests
 from holdtrue.modules.email.flows.suppression import release, suppress
-from holdtrue.modules.email.listing import Status, Wanted, mails, suppressions
-from holdtrue.modules.email.models import Mail
+from holdtrue.modules.email.listing import MailOut, Wanted, mails
+from holdtrue.modules.email.models import Mail, Suppression
 from holdtrue.modules.email.ports import EmailPorts
 from holdtrue.modules.email.webhooks import neutral, resend
 from holdtrue.modules.email.webhooks.signature import Signed, verify
-from holdtrue.runtime import NotFound, Principal, RawBody, Router, Unit, UnitOfWork
+from holdtrue.runtime import (
+    Before,
+    Limit,
+    NotFound,
+    Principal,
+    RawBody,
+    Router,
+    Unit,
+    UnitOfWork,
+    newest_first,
+)
 
 router = Router(prefix="/email", tags=("email",))
 webhooks = Router(prefix="/webhooks/email", tags=("email",))
 TESTS_AN_HOUR = 20
-
-
-class MailOut(BaseModel):
-    """A mail without its text. ``reply``: the last phase and codes of the mail server."""
-
-    model_config = ConfigDict(from_attributes=True)
-    id: UUID
-    template: str
-    recipient: str
-    status: Status
-    reply: str | None
-    attempts: int
-    created_at: datetime
 
 
 class Mails(BaseModel):
@@ -78,15 +75,13 @@ class ProbeIn(BaseModel):
 @router.get("/mails", access=READ)
 async def list_mails(unit: Unit, wanted: Annotated[Wanted, Query()]) -> Mails:
     """What was mailed to whom, and what became of it."""
-    return Mails(items=[MailOut.model_validate(line) for line in await mails(unit, wanted)])
+    return Mails(items=await mails(unit, wanted))
 
 
 @router.get("/suppressions", access=READ)
-async def list_suppressions(
-    unit: Unit, before: UUID | None = None, limit: Annotated[int, Query(ge=1, le=200)] = 50
-) -> Suppressions:
+async def list_suppressions(unit: Unit, before: Before = None, limit: Limit = 50) -> Suppressions:
     """Who gets no mails."""
-    rows = await suppressions(unit, before, limit)
+    rows = await newest_first(unit, Suppression, before, limit)
     return Suppressions(items=[SuppressionOut.model_validate(row) for row in rows])
 
 

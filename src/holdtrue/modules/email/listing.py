@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -11,7 +10,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import ColumnElement, Text, and_, case, cast, func, select
 
 from holdtrue.modules.email.contract import DELIVER
-from holdtrue.modules.email.models import Mail, Suppression
+from holdtrue.modules.email.models import Mail
 from holdtrue.runtime import UnitOfWork
 from holdtrue.runtime.models import outbox
 
@@ -30,9 +29,8 @@ class Wanted(BaseModel):
     limit: int = Field(default=50, ge=1, le=200)
 
 
-@dataclass(frozen=True, kw_only=True)
-class MailLine:
-    """One mail as the list shows it."""
+class MailOut(BaseModel):
+    """A mail without its text. ``reply``: the last phase and codes of the mail server."""
 
     id: UUID
     template: str
@@ -56,7 +54,7 @@ def _status() -> ColumnElement[str]:
     )
 
 
-async def mails(unit: UnitOfWork, wanted: Wanted) -> list[MailLine]:
+async def mails(unit: UnitOfWork, wanted: Wanted) -> list[MailOut]:
     """Newest first; ids sort by time."""
     work = and_(outbox.c.tenant_id == Mail.tenant_id, outbox.c.job == DELIVER.name, outbox.c.key == cast(Mail.id, Text))
     columns = (Mail.id, Mail.template, Mail.recipient, Mail.reply, Mail.created_at)
@@ -73,12 +71,4 @@ async def mails(unit: UnitOfWork, wanted: Wanted) -> list[MailLine]:
         query = query.where(func.lower(Mail.recipient) == wanted.to.lower())
     if wanted.before is not None:
         query = query.where(Mail.id < wanted.before)
-    return [MailLine(**row) for row in (await unit.session.execute(query)).mappings()]
-
-
-async def suppressions(unit: UnitOfWork, before: UUID | None, limit: int) -> list[Suppression]:
-    """Newest first."""
-    query = select(Suppression).where(Suppression.tenant_id == unit.tenant)
-    if before is not None:
-        query = query.where(Suppression.id < before)
-    return list(await unit.session.scalars(query.order_by(Suppression.id.desc()).limit(limit)))
+    return [MailOut.model_validate(dict(row)) for row in (await unit.session.execute(query)).mappings()]

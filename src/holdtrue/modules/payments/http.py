@@ -32,7 +32,7 @@ from holdtrue.modules.payments.views import (
     SubscriptionOut,
 )
 from holdtrue.modules.payments.webhooks.intake import take_in, verified
-from holdtrue.runtime import NotFound, RawBody, Router, Unit
+from holdtrue.runtime import Before, Limit, NotFound, RawBody, Router, Unit, newest_first, own
 
 WEBHOOK = "POST /webhooks/stripe"
 _PAID = "stripe.purchase"
@@ -40,8 +40,6 @@ _SUBSCRIBED = "stripe.subscription"
 _FIND = Request(request="GET /payments", capture={"payment_id": "items[0].id"})
 _ASK = Request(request="POST /payments/{payment_id}/refunds", json_={"reason": "{canary}"}, capture={"refund_id": "id"})
 
-Before = Annotated[UUID | None, Query(description="the last id of the page before")]
-Limit = Annotated[int, Query(ge=1, le=100)]
 Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=8, max_length=200)]
 
 webhooks = Router(prefix="/webhooks", tags=("payments",))
@@ -63,10 +61,8 @@ reading = Router(prefix="/payments", tags=("payments",))
 @reading.get("", access=READ)
 async def payments(unit: Unit, before: Before = None, limit: Limit = 50) -> PaymentList:
     """Newest first."""
-    query = select(Payment).order_by(Payment.id.desc()).limit(limit)
-    if before is not None:
-        query = query.where(Payment.id < before)
-    return PaymentList(items=[PaymentOut.model_validate(row) for row in await unit.session.scalars(query)])
+    rows = await newest_first(unit, Payment, before, limit)
+    return PaymentList(items=[PaymentOut.model_validate(row) for row in rows])
 
 
 @reading.get("/refunds", access=READ)
@@ -74,20 +70,15 @@ async def refunds(
     unit: Unit, status: Annotated[str | None, Query(max_length=20)] = None, before: Before = None, limit: Limit = 50
 ) -> RefundList:
     """Newest first; ``status=waiting`` are those that need somebody's approval."""
-    query = select(Refund).order_by(Refund.id.desc()).limit(limit)
-    if status is not None:
-        query = query.where(Refund.status == status)
-    if before is not None:
-        query = query.where(Refund.id < before)
-    return RefundList(items=[RefundOut.model_validate(row) for row in await unit.session.scalars(query)])
+    wanted = [] if status is None else [Refund.status == status]
+    rows = await newest_first(unit, Refund, before, limit, *wanted)
+    return RefundList(items=[RefundOut.model_validate(row) for row in rows])
 
 
 @reading.get("/{payment_id}", access=READ, rehearse=Call(after=_PAID, before=[_FIND]))
 async def payment(payment_id: UUID, unit: Unit) -> PaymentDetail:
     """With its refunds and disputes."""
-    found = await unit.session.scalar(select(Payment).where(Payment.id == payment_id))
-    if found is None:
-        raise NotFound
+    found = await own(unit, Payment, payment_id)
     balance = await balance_of(unit, found)
     given_back = select(Refund).where(Refund.payment_id == payment_id).order_by(Refund.id)
     contested = select(Dispute).where(Dispute.payment_id == payment_id).order_by(Dispute.id)

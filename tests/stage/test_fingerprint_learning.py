@@ -11,9 +11,11 @@ from holdtrue.stage.database import (
     Difference,
     Fingerprint,
     ForeignKey,
+    Noise,
     Table,
     Update,
     learn,
+    retries,
 )
 
 COLUMNS = {
@@ -159,3 +161,41 @@ def test_a_scenario_that_makes_another_number_of_rows_is_unstable() -> None:
     )
     one = Difference(tables={"public.receipts": Changes(inserted=({"id": 1, "payment": "x"},))})
     assert learn(CATALOG, one, two).unstable == ("receipts: one row more: {payment: x}",)
+
+
+JOBS = Table(
+    name="jobs",
+    primary_key=("id",),
+    columns=(
+        Column(name="id", type="text", category="S"),
+        Column(name="attempts", type="integer", category="N"),
+        Column(name="last_error", type="text", category="S"),
+        Column(name="refund_request_id", type="text", category="S"),
+        Column(name="origin", type="jsonb", category="U"),
+        Column(name="amount", type="integer", category="N"),
+    ),
+)
+
+
+def job(**values: object) -> Difference:
+    row = {"id": "j", "attempts": 1, "last_error": None, "refund_request_id": "r", "amount": 5, **values}
+    return Difference(tables={"public.jobs": Changes(inserted=(row,))})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "equal"),
+    [
+        ({"attempts": 2, "last_error": "connection lost"}, True),
+        ({"origin": json.dumps({"request_id": "a-2"})}, True),
+        ({"amount": 10}, False),
+        ({"refund_request_id": "s"}, False),
+    ],
+)
+def test_a_second_try_is_as_good_as_a_first_if_it_does_the_same(otherwise: dict[str, object], equal: bool) -> None:
+    catalog = Catalog(tables={JOBS.full_name: JOBS})
+    plain, tried_again = job(origin=json.dumps({"request_id": "a-1"})), job(**otherwise)
+    if "origin" not in otherwise:
+        tried_again = job(**{"origin": json.dumps({"request_id": "a-1"}), **otherwise})
+    noise = Noise(columns=retries(catalog, plain))
+    one, two = (Fingerprint.of(catalog, each, noise=noise) for each in (plain, tried_again))
+    assert (not one.compare(two)) == equal

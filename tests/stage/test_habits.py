@@ -123,3 +123,9 @@ async def test_what_a_worker_says_once_as_it_starts_is_no_habit_however_slow_it_
     await quiet.learn(worker=True)
     assert quiet.habits.polls == {("worker", POLL)}
     assert not quiet.is_background(starting[0])
+
+
+def test_a_poll_that_fails_found_nothing_out() -> None:
+    habits = idle()
+    assert habits.are_heard_in(said(POLL, 1.0, "SELECT 0"))
+    assert not habits.are_heard_in(replace(said(POLL, 1.0, ""), tag=None, sqlstate="23503"))

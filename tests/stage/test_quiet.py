@@ -84,11 +84,12 @@ async def test_a_worker_that_computes_is_at_work_though_it_says_nothing() -> Non
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        process.stdin.write(b"work\n")
-        assert await process.stdout.readline() == b"begun\n"
         pids = {WORKER: [process.pid], WEB: []}
         silent = SimpleNamespace(in_flight=tuple, record=Talk().record)
         listener = Quiet(silent, SimpleNamespace(attempts=[]), pids.__getitem__)  # type: ignore[arg-type]
+        assert await listener.rest()
+        process.stdin.write(b"work\n")
+        assert await process.stdout.readline() == b"begun\n"
         done = asyncio.create_task(process.stdout.readline())
         assert await listener.rest()
         assert done.done(), "rest was told while the worker was at work"

@@ -28,11 +28,16 @@ class Habits:
     """Seconds; the longest between two polls of one kind."""
 
     def are_heard_in(self, statement: Statement | InFlight) -> bool:
-        """Whether an idle app says this, too; a poll that finds a row where an idle one finds none is work."""
+        """Whether an idle app says this, too.
+
+        A poll that finds a row where an idle one finds none is work, and one that fails found nothing out.
+        """
         key = key_of(statement)
         if key not in self.said:
             return False
-        return isinstance(statement, InFlight) or not self.tells(key) or statement.tag in self.said[key]
+        if isinstance(statement, InFlight) or statement.tag in self.said[key]:
+            return True
+        return statement.tag is not None and not self.tells(key)
 
     def tells(self, poll: Key) -> bool:
         """Whether the answer to a poll tells that it found nothing: no rows, as always when the app is idle."""

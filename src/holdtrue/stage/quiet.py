@@ -15,7 +15,7 @@ from holdtrue.stage.wire import InFlight, Pause, Recording, Statement, Wire
 STEP, STILL = 0.004, 0.012
 """Seconds between two looks at the app's threads, and seconds in which none of them ran that mean rest."""
 SILENCE, LONG_SILENCE = 0.1, 1.0
-"""Seconds without work on the wire that mean rest: where the app's threads are not seen, and where they never rest."""
+"""Seconds without work on the wire that mean rest: where threads cannot be seen, and where they never stood still."""
 ENOUGH = 2
 """Polls in a row, without work in between, that mean that there is none: what polls again has found nothing."""
 LEARNING, LONG_LEARNING = 0.6, 6.0
@@ -156,7 +156,10 @@ class Quiet:
     def _is_settled(self, busy: float, now: float, processes: Stillness, still: float = STILL) -> bool:
         """Whether what ended at ``busy`` was followed by nothing."""
         if now - max(busy, processes.since(now, step=STEP)) >= still:
+            processes.rests = True
             return True
+        if processes.rests:
+            return False
         return now - busy >= (LONG_SILENCE if processes.tells else SILENCE)
 
     def _working(self) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdtrue.stage.database import Catalog, Difference, Fingerprint, Noise, learn
+from holdtrue.stage.database import Catalog, Difference, Fingerprint, Noise, learn, retries
 from holdtrue.stage.database.looks import scrub
 from holdtrue.stage.stage import Stage
 from holdtrue.stage.steps import StepFailedError
@@ -72,7 +72,8 @@ class Relation:
         # Twins within one second would agree on moments that every later run has otherwise.
         await asyncio.sleep(ready - time.monotonic())
         second, twin = await self._run()
-        learned = learn(self.stage.scene.catalog, first, second)
+        catalog = self.stage.scene.catalog
+        learned = learn(catalog, first, second, noise=Noise(columns=retries(catalog, first, second)))
         self._noise = learned.noise
         self.stage.setting.noise.update(learned.noise.describe())
         self._expected[0] = self._state(first, *state)

@@ -28,6 +28,8 @@ class Stillness:
         self._since = self._looked = float("-inf")
         self.tells = sys.platform == "linux"
         """Whether the system shows what threads do."""
+        self.rests = False
+        """Whether they were ever found to stand still as long as that was asked for."""
 
     def since(self, now: float, *, step: float) -> float:
         """Look, and return since when nothing ran; ``now`` where something did, or where the system does not tell.

@@ -127,6 +127,7 @@ async def _find(
             await deliver_well(stage, webhook, event)
         if not seen.rows:
             continue
+        last = _last_of_transactions(seen.statements)
         for point, (statement, *_) in passed(seen.statements):
             crashes += [
                 Crash(
@@ -139,15 +140,28 @@ async def _find(
                     statement=statement,
                     how=how,
                 )
-                for how in _ways(point, statement, seen.mailed)
+                for how in _ways(point, statement, seen.mailed, last)
             ]
 
 
-def _ways(point: Point, statement: Statement, mailed: float | None) -> list[str]:
+def _last_of_transactions(statements: list[Statement]) -> frozenset[int]:
+    """``seq`` of the last point of each transaction of the worker that writes.
+
+    Not its COMMIT: an idle worker commits, too, so which one it is cannot be counted.
+    """
+    last: dict[tuple[int, int], int] = {}
+    for each in statements:
+        if each.process == WORKER and each.is_point and each.kind != "commit":
+            last[each.connection, each.transaction] = each.seq
+    writing = {(each.connection, each.transaction) for each in statements if each.writes}
+    return frozenset(seq for transaction, seq in last.items() if transaction in writing)
+
+
+def _ways(point: Point, statement: Statement, mailed: float | None, last: frozenset[int]) -> list[str]:
     if point.process == WORKER:
         if mailed is not None and statement.at > mailed:
             return []  # whether a mail that was accepted is told to have been sent is another promise
-        return ["kill before"] if statement.kind == "commit" else []
+        return ["kill before"] if statement.seq in last else []
     return ["cut before", "cut after", "kill before"] if statement.kind == "commit" else ["cut before"]
 
 
@@ -158,13 +172,7 @@ async def _play(stage: Stage, crash: Crash, later: list[Event], relation: Relati
     answered = await _crash(stage, crash)
     for event in later:
         await deliver_well(stage, crash.webhook, event)
-    await stage.rest()
-    differences = (await relation.expected()).differences(await relation.state())
-    if differences:
-        await stage.age(LEASE)
-        await stage.rest()
-        late = await relation.state()
-        differences = (await relation.expected(LEASE)).differences(late)
+    differences = await _differences(stage, crash, relation)
     if not differences:
         return None
     return Harm(
@@ -173,6 +181,20 @@ async def _play(stage: Stage, crash: Crash, later: list[Event], relation: Relati
         where=stage.document.webhooks[crash.webhook].route,
         clause=("webhooks", crash.webhook, "journeys", crash.journey),
     )
+
+
+async def _differences(stage: Stage, crash: Crash, relation: Relation) -> list[str]:
+    """What is otherwise than after an undisturbed delivery, when leases and timers have run out."""
+    await stage.rest()
+    if not _kills_worker(crash):
+        differences = (await relation.expected()).differences(await relation.state())
+        if not differences:
+            return []
+        await stage.age(LEASE)
+        await stage.rest()
+    late = await relation.state()
+    expected = await relation.expected(LEASE)
+    return expected.differences(late)
 
 
 async def _crash(stage: Stage, crash: Crash) -> str:
@@ -220,7 +242,9 @@ async def _kill(stage: Stage, crash: Crash, event: Event) -> Answer:
     if _kills_first(crash):
         await stage.promote(SECOND)  # the provider redelivers to the process that is left
     else:
-        stage.crew.begin(victim)  # its supervisor starts it again
+        # Its supervisor starts it again when its lease has run out: a timer of the new one would not age with the rows.
+        await stage.age(LEASE)
+        stage.crew.begin(victim)
     return await delivered
 
 
@@ -231,6 +255,10 @@ def _not_reached(crash: Crash) -> StepFailedError:
 
 def _kills_first(crash: Crash) -> bool:
     return crash.how == "kill before" and crash.point.process == FIRST
+
+
+def _kills_worker(crash: Crash) -> bool:
+    return crash.how == "kill before" and crash.point.process == WORKER
 
 
 GUARANTEE = Guarantee(

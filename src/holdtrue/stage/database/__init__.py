@@ -7,7 +7,7 @@ from holdtrue.stage.database.databases import ClonePool, Databases
 from holdtrue.stage.database.dump import SchemaDump, schema_difference, schema_dump
 from holdtrue.stage.database.errors import DatabaseError
 from holdtrue.stage.database.fingerprint import Fingerprint
-from holdtrue.stage.database.learning import Learned, learn
+from holdtrue.stage.database.learning import Learned, learn, retries
 from holdtrue.stage.database.noise import Bookkeeping, Noise, NoisyColumn
 from holdtrue.stage.database.prepare import Prepared, PrepareFailure, prepare
 from holdtrue.stage.database.rows import Changes, Difference, Snapshot, Update, difference, snapshot
@@ -39,6 +39,7 @@ __all__ = [
     "difference",
     "learn",
     "prepare",
+    "retries",
     "schema_difference",
     "schema_dump",
     "snapshot",

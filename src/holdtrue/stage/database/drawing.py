@@ -164,14 +164,14 @@ class Reader:
         self, table: str, row: Row, cell: Cell, *, node: Node | None = None
     ) -> tuple[str | None, tuple[Node, ...]]:
         """The value, with marks for what is renamed or volatile, and the new rows it refers to."""
-        if cell.value is None:
+        noisy = self._noise.at(table, cell)
+        if cell.value is None or (noisy is not None and noisy.how == "retry"):
             return None, ()
         if node is not None and not cell.path and cell.column in self._references.own_keys(table):
             return OWN_KEY, ()
         value, nodes = self._references.resolve(table, row, cell)
         if value is not None and node is not None and cell.kind == "text" and not nodes:
             value = self._references.padded_key(node, value)
-        noisy = self._noise.at(table, cell)
         if noisy is None or value is None:
             return value, nodes
         if noisy.how == "time":

@@ -8,7 +8,7 @@ from holdtrue.stage.database.catalog import Catalog, Table
 from holdtrue.stage.database.cells import Cell, cells
 from holdtrue.stage.database.drawing import Reader
 from holdtrue.stage.database.fingerprint import Fingerprint
-from holdtrue.stage.database.looks import RANDOM, moment, names_moment, names_secret, scrub
+from holdtrue.stage.database.looks import RANDOM, moment, names_moment, names_retry, names_secret, scrub
 from holdtrue.stage.database.noise import Bookkeeping, How, Noise, NoisyColumn
 from holdtrue.stage.database.references import References
 from holdtrue.stage.database.rows import Difference, Row, Value
@@ -51,6 +51,25 @@ def learn(
         known = known.with_columns(more)
     one, two = (Fingerprint.of(catalog, each, noise=known, bookkeeping=bookkeeping) for each in (first, twin))
     return Learned(noise=known, unstable=one.compare(two))
+
+
+def retries(catalog: Catalog, *differences: Difference) -> tuple[NoisyColumn, ...]:
+    """Columns that tell of a second try, by their name: one that succeeded is as good as a first.
+
+    Undisturbed runs never try twice, so that no twin can teach this.
+    """
+    places = {
+        (name, *cell.general)
+        for difference in differences
+        for name, changes in difference.tables.items()
+        for row in (*changes.inserted, *(each.new for each in changes.updated))
+        for cell in cells(catalog.get(name), row)
+        if names_retry(cell.name)
+    }
+    return tuple(
+        NoisyColumn(table=table, column=column, path=path, how="retry", why="tells how often something was tried")
+        for table, column, path in sorted(places)
+    )
 
 
 def _differing(catalog: Catalog, first: Difference, twin: Difference, noise: Noise) -> tuple[NoisyColumn, ...]:

@@ -37,6 +37,10 @@ _SECRET_NAME = re.compile(r"(?i)code|otp|pin\b|token|nonce|secret|salt|hash|dige
 _MOMENT_NAME = re.compile(
     r"(?i)(?:_at|_on|_ts|time|date|stamp|epoch|expir\w*|until|since|created|updated|exp|iat|nbf)$"
 )
+_RETRY_NAME = re.compile(
+    r"(?i)(?:\w+_)?(?:attempts?|tries|retries|retry_count|try_count|failures|failure_count)"
+    r"|(?:last_)?error(?:_message)?|traceback|(?:request|trace|correlation)_id"
+)
 _EPOCH = range(1_400_000_000, 2_000_000_000)
 
 TIME, RANDOM = "«time»", "«random»"
@@ -57,6 +61,11 @@ def names_secret(name: str) -> bool:
 def names_moment(name: str) -> bool:
     """Whether a column of this name holds a moment, so that a number in it may be one."""
     return _MOMENT_NAME.search(name) is not None
+
+
+def names_retry(name: str) -> bool:
+    """Whether a column of this name tells how often something was tried, with what error, in which request."""
+    return _RETRY_NAME.fullmatch(name) is not None
 
 
 def moment(value: object) -> datetime | None:

@@ -8,12 +8,13 @@ from typing import Literal
 from holdtrue.stage.database.cells import Cell
 from holdtrue.stage.database.rows import Changes, Difference, Row, Update, short
 
-How = Literal["time", "random", "parts", "key"]
+How = Literal["time", "random", "parts", "key", "retry"]
 _SAYS: Mapping[How, str] = {
     "time": "compared by its distance from now, in days",
     "random": "compared by whether it is null",
     "parts": "compared without the times and tokens in it",
     "key": "renamed, and followed where it is referred to",
+    "retry": "not compared",
 }
 
 

@@ -144,6 +144,12 @@ async def test_a_schema_that_is_not_the_codes_is_not_served(kit: Kit, change: st
     assert trouble in answer.json()["detail"]
 
 
+async def test_the_log_says_which_column_the_database_lacks(kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
+    await kit.sql("ALTER TABLE notes DROP COLUMN title")
+    assert "notes" not in (await kit.client.get("/health/ready")).text  # which anybody may read
+    assert "not ready: column notes.title does not exist" in caplog.messages
+
+
 async def test_a_database_that_is_gone_is_told_and_not_a_crash(postgres: Postgres) -> None:
     async with running(compose(Notes(), Doors()), postgres) as kit:
         assert (await kit.client.get("/health/ready")).status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError, SQLAlchemyError
 from holdtrue.runtime.database import Database
 from holdtrue.runtime.migrating import Migrations
 
+log = logging.getLogger(__name__)
 _WORKER = text("SELECT extract(epoch FROM now() - max(last_heartbeat)) FROM procrastinate_workers")
 WORKER_SILENT_SECONDS = 60.0
 
@@ -46,7 +48,8 @@ class Health:
                     return self._difference(versions)
                 for table in (table for each in self._tables for table in each.sorted_tables):
                     await connection.execute(select(*table.c).where(false()))
-        except ProgrammingError:
+        except ProgrammingError as error:
+            log.warning("not ready: %s", str(error.orig).partition("\n")[0])
             return "The database has no schema, or not that of this release; migrate it."
         except (SQLAlchemyError, OSError):
             return "The database does not answer."

@@ -45,6 +45,35 @@ async def test_one_connection_carries_several_requests_and_chunked_bodies() -> N
     assert [answer.text for answer in answers] == ["POST /? None onetwo"] * 3
 
 
+async def test_it_is_known_that_a_client_waits(tmp_path: Path) -> None:
+    """From the handshake on, until it has its answer; one that keeps its connection waits for nothing."""
+    known: list[bool] = []
+
+    async def look(request: Request) -> Response:
+        known.append(server.awaited)
+        return Response(status=200)
+
+    authority = Authority(tmp_path)
+    tls = authority.server_context("127.0.0.1", "stage.test")
+    tls.sni_callback = lambda *_: known.append(server.awaited)
+    trusting = authority.client_context()
+    async with serving(look, tls) as server, httpx.AsyncClient(base_url=server.url, verify=trusting) as client:
+        for _ in range(2):
+            await client.get("/", extensions={"sni_hostname": "stage.test"})
+            assert not server.awaited
+    assert known == [True] * 3, "in the handshake, and in each request"
+
+
+async def test_who_speaks_no_tls_is_let_go(tmp_path: Path) -> None:
+    async with serving(echo, Authority(tmp_path).server_context("127.0.0.1")) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        assert not (await reader.read()).startswith(b"HTTP")
+        writer.close()
+        await writer.wait_closed()
+        assert not server.awaited
+
+
 async def test_a_dropped_request_ends_without_an_answer() -> None:
     async def drop(request: Request) -> Drop:
         return Drop()

@@ -59,7 +59,7 @@ class HttpServer:
         self._tls = tls
         self._wanted = port
         self._server: asyncio.Server | None = None
-        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._connections: dict[asyncio.Task[None], _Connection] = {}
 
     async def start(self) -> None:
         """Begin to listen.
@@ -70,7 +70,8 @@ class HttpServer:
         """
         if self._server is not None:
             raise RuntimeError(f"this HTTP server already listens on port {self.port}; start it once")
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._wanted, ssl=self._tls)
+        # Without TLS, which begins in _serve: a client is known from the moment it connects.
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._wanted)
 
     @property
     def port(self) -> int:
@@ -88,6 +89,11 @@ class HttpServer:
         """`https://127.0.0.1:port`, or `http://` without TLS."""
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
+    @property
+    def awaited(self) -> bool:
+        """Whether a client waits for this server: in a handshake, or for an answer."""
+        return any(connection.awaited for connection in self._connections.values())
+
     async def close(self) -> None:
         """Stop listening and cut what is open, handlers that hang included. Closing twice does nothing."""
         if self._server is None:
@@ -95,22 +101,24 @@ class HttpServer:
         server, self._server = self._server, None
         server.close()
         open_now = dict(self._connections)
-        for task, writer in open_now.items():
+        for task, connection in open_now.items():
             task.cancel()
-            writer.transport.abort()
+            connection.cut()
         await asyncio.gather(*open_now, return_exceptions=True)
         await server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())
-        self._connections[task] = writer
+        connection = self._connections[task] = _Connection(reader, writer)
         try:
-            await self._converse(_Connection(reader, writer))
+            if self._tls is not None:
+                await connection.secure(self._tls)
+            await self._converse(connection)
         except asyncio.CancelledError:
             if self._server is not None:
                 raise  # not our close(): somebody cancels this connection alone, and may wait for it
-        except ConnectionError:
-            pass  # the client left: there is nobody to tell
+        except (ConnectionError, ssl.SSLError, TimeoutError):
+            pass  # the client left, or speaks no TLS: there is nobody to tell
         finally:
             del self._connections[task]
             writer.close()
@@ -132,6 +140,14 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._state = h11.Connection(h11.SERVER)
+        self.awaited = False
+        """Whether the client waits for us: in a handshake, or since it began a request."""
+
+    async def secure(self, tls: ssl.SSLContext) -> None:
+        """Shake hands. Raises OSError when the client does not."""
+        self.awaited = True
+        await self._writer.start_tls(tls)
+        self.awaited = False
 
     async def receive(self) -> Request | None:
         """The next request, or None when the client is done or does not speak HTTP."""
@@ -146,7 +162,8 @@ class _Connection:
             if event is h11.NEED_DATA:
                 if self._state.they_are_waiting_for_100_continue:
                     await self._write(h11.InformationalResponse(status_code=100, headers=[]))
-                self._state.receive_data(await self._reader.read(_CHUNK))
+                self._state.receive_data(data := await self._reader.read(_CHUNK))
+                self.awaited = bool(data)
             elif isinstance(event, h11.Request):
                 head = event
             elif isinstance(event, h11.Data):
@@ -165,6 +182,7 @@ class _Connection:
         await self._write(
             h11.Response(status_code=response.status, headers=headers), h11.Data(data=response.body), h11.EndOfMessage()
         )
+        self.awaited = False
         if self._state.our_state is not h11.DONE or self._state.their_state is not h11.DONE:
             return False
         self._state.start_next_cycle()

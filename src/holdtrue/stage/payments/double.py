@@ -88,6 +88,12 @@ class StripeDouble:
         return self._server.url
 
     @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for an answer that is on its way: not for one that is held, or that never comes."""
+        held = bool(self._holds) or any(outage.mode == "hang" for outage in self._outages)
+        return self._server.awaited and not held
+
+    @property
     def unmodelled(self) -> list[str]:
         """What was asked for and is not modelled, once each: `GET /v1/topups`, `POST /v1/customers: tax[ip_address]`.
 

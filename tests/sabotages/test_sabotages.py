@@ -26,8 +26,6 @@ OF_EXPRESS = {"note_read_without_team": "TEN042", "membership_from_token": "TEN0
 KNOWN_MISSES = {
     # Only a dispute's webhook sends that statement, and no journey of a document can lead to a dispute yet.
     "rel058b_dispute_upsert_without_index",
-    # The worker is to be killed before its COMMITs, and those of a composed app's are taken for an idle worker's.
-    "pay011_settled_order_committed_first",
 }
 REFUSED = {
     "auth001b_route_past_the_guard": "ROUTE_OUTSIDE_THE_GUARD",

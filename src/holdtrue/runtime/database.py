@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from typing import Any, Self
 
+from psycopg import AsyncConnection, AsyncCursor, AsyncServerCursor
+from psycopg.pq import TransactionStatus
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -39,6 +42,42 @@ def psycopg_url(url: str) -> str:
     return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
+class _Cursor(AsyncCursor[Any]):
+    """Sends BEGIN along with the first statement of a transaction; the driver by itself waits for its answer first.
+
+    For that the driver is told to begin none by itself (``autocommit``), so no statement may go past these two classes.
+    """
+
+    async def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
+        if not _idle(self.connection):
+            return await super().execute(query, params, **options)
+        async with self.connection.pipeline():
+            await _begin(self.connection)
+            return await super().execute(query, params, **options)
+
+    async def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
+        if _idle(self.connection):
+            await _begin(self.connection)
+        await super().executemany(query, params_seq, **options)
+
+
+class _ServerCursor(AsyncServerCursor[Any]):
+    """Of a result that is read bit by bit."""
+
+    async def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
+        if _idle(self.connection):
+            await _begin(self.connection)
+        return await super().execute(query, params, **options)
+
+
+def _idle(connection: AsyncConnection[Any]) -> bool:
+    return connection.pgconn.transaction_status == TransactionStatus.IDLE
+
+
+async def _begin(connection: AsyncConnection[Any]) -> None:
+    await AsyncCursor(connection).execute("BEGIN")
+
+
 class UnitSession(Session):
     """The session of a unit of work, so that its events concern no other session of the process."""
 
@@ -60,15 +99,23 @@ class Database:
             hide_parameters=True,
             connect_args={
                 "connect_timeout": 5,
+                "autocommit": True,
+                "cursor_factory": _Cursor,
                 "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
                 # A pooler that lends connections by transaction cannot keep prepared statements.
                 "prepare_threshold": 5 if prepare else None,
             },
         )
 
+        event.listen(self.engine.sync_engine, "connect", self._stream_in_transactions)
         # A ping at every checkout is a round trip for every request; a connection that just worked needs none.
         event.listen(self.engine.sync_engine, "checkin", lambda _, record: record.info.update(used=time.monotonic()))
         event.listen(self.engine.sync_engine, "checkout", self._ping_if_idle)
+
+    @staticmethod
+    def _stream_in_transactions(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        driver: AsyncConnection[Any] = connection.driver_connection
+        driver.server_cursor_factory = _ServerCursor
 
     def _ping_if_idle(self, connection: DBAPIConnection, record: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
         if time.monotonic() - record.info.get("used", 0.0) < IDLE_SECONDS:
@@ -76,6 +123,7 @@ class Database:
         dialect = self.engine.dialect
         try:
             dialect.do_ping(connection)
+            connection.rollback()
         except dialect.loaded_dbapi.Error as error:
             raise InvalidatePoolError from error
 

@@ -1,0 +1,109 @@
+"""The driver: whatever comes first, it is in a transaction, and BEGIN costs no wait of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from holdtrue.assembly.testing import Postgres
+from holdtrue.runtime.database import Database
+
+ADD = text("INSERT INTO marks VALUES (:mark)")
+
+
+@pytest.fixture
+async def database(postgres: Postgres) -> AsyncIterator[Database]:
+    urls = postgres.create()
+    opened = Database(urls.superuser, pool_size=2)
+    async with opened.engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE marks (mark bigint)"))
+    try:
+        yield opened
+    finally:
+        await opened.close()
+        postgres.drop(urls)
+
+
+async def marks(database: Database) -> int:
+    async with database.engine.connect() as connection:
+        return int((await connection.execute(text("SELECT count(*) FROM marks"))).scalar_one())
+
+
+async def one(connection: AsyncConnection) -> None:
+    await connection.execute(ADD, {"mark": 1})
+
+
+async def many(connection: AsyncConnection) -> None:
+    await connection.execute(ADD, [{"mark": 1}, {"mark": 2}])
+
+
+async def streamed(connection: AsyncConnection) -> None:
+    assert [row async for row in await connection.stream(text("SELECT 1"))] == [(1,)]
+    await one(connection)
+
+
+@pytest.mark.parametrize("first", [one, many, streamed])
+async def test_what_comes_first_is_rolled_back_as_well(
+    database: Database, first: Callable[[AsyncConnection], Awaitable[None]]
+) -> None:
+    for _ in range(2):
+        async with database.engine.connect() as connection:
+            await first(connection)
+            await connection.rollback()
+    assert await marks(database) == 0
+    async with database.engine.connect() as connection:
+        await first(connection)
+        await connection.commit()
+    assert await marks(database) > 0
+
+
+async def test_begin_costs_no_wait_of_its_own(database: Database, tmp_path: Path) -> None:
+    async with database.engine.connect() as connection:
+        pooled = await connection.get_raw_connection()
+        driver = pooled.driver_connection
+        assert driver is not None
+        with (tmp_path / "trace").open("w+") as trace:
+            driver.pgconn.trace(trace.fileno())
+            await one(connection)
+            await connection.commit()
+            driver.pgconn.untrace()
+            trace.seek(0)
+            lines = trace.read().splitlines()
+    assert [line.split('"')[1] for line in lines if "CommandComplete" in line] == ["BEGIN", "INSERT 0 1", "COMMIT"]
+    assert sum("ReadyForQuery" in line for line in lines) == 2
+
+
+async def test_a_first_statement_that_fails_leaves_a_connection_that_works(database: Database) -> None:
+    async with database.engine.connect() as connection:
+        with pytest.raises(DBAPIError, match="division by zero"):
+            await connection.execute(text("SELECT 1 / 0"))
+        with pytest.raises(DBAPIError, match="aborted"):
+            await one(connection)
+        await connection.rollback()
+        await one(connection)
+    assert await marks(database) == 0
+
+
+async def test_a_first_statement_that_is_cancelled_holds_nothing(database: Database) -> None:
+    lock = text("LOCK TABLE marks")
+
+    async def second() -> None:
+        async with database.engine.connect() as connection:
+            await connection.execute(lock)
+
+    async with database.engine.connect() as connection:
+        await connection.execute(lock)
+        waiting = asyncio.create_task(second())
+        while not (await connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))).scalar():
+            pass
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    for _ in range(2):
+        await asyncio.gather(second(), second())

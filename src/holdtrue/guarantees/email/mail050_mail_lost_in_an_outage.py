@@ -30,7 +30,7 @@ from collections.abc import AsyncIterator
 
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
-from holdtrue.guarantees.email.rounds import arrives, cause, mails, prepare
+from holdtrue.guarantees.email.rounds import cause, mails, missing, prepare
 from holdtrue.stage import Stage
 from holdtrue.stage.mail import Phase
 from holdtrue.stage.steps import StepFailedError, meets
@@ -47,7 +47,7 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
             answer = await cause(stage, name, variables)
             if not meets(stage.document.mail[name].cause.expect, answer):
                 raise StepFailedError(f"its cause was answered {answer.describe()}: {answer.text[:200]}", where=name)
-            if await arrives(stage, to, after=before) is None:
+            if await missing(stage, [to], after=before):
                 raise StepFailedError(f"no mail came to {to} although the provider was up", where=name)
         except StepFailedError as error:
             yield Untried(subject=f"mail.{name}", reason=str(error))
@@ -78,7 +78,7 @@ def _case(stage: Stage, name: str, outage: str) -> Case:
                 where=f"mail.{name}",
                 clause=("mail", name),
             )
-        if await arrives(stage, to, after=before) is not None:
+        if not await missing(stage, [to], after=before):
             return None
         tried = "was tried again, but never came" if len(stage.mail.attempts) > attempts else "was never tried again"
         return Harm(

@@ -30,7 +30,7 @@ from functools import partial
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
 from holdtrue.guarantees.email import receipts
-from holdtrue.guarantees.email.rounds import arrives, cause, mails, prepare, start_again
+from holdtrue.guarantees.email.rounds import cause, mails, missing, prepare, start_again
 from holdtrue.stage import Stage
 from holdtrue.stage.crew import FIRST
 from holdtrue.stage.steps import StepFailedError, meets
@@ -78,7 +78,7 @@ async def _undisturbed(stage: Stage, name: str) -> Point | None:
     before = len(stage.mail.mails)
     with stage.wire.record() as recording:
         await cause(stage, name, variables)
-        if await arrives(stage, to, after=before) is None:
+        if await missing(stage, [to], after=before):
             raise StepFailedError(f"no mail came to {to} although nothing was wrong", where=name)
     written = recording.points(process=FIRST, writes_only=True)
     return written[-1] if written else None
@@ -104,11 +104,9 @@ async def _together(stage: Stage, names: list[str], bought: list[receipts.Receip
                 owed[name] = (to,)
         await stage.kill()
     await start_again(stage)
-    return {name for name, everybody in owed.items() if await _all_arrive(stage, everybody, before)}
-
-
-async def _all_arrive(stage: Stage, everybody: tuple[str, ...], before: int) -> bool:
-    return all([await arrives(stage, to, after=before) is not None for to in everybody])
+    recipients = {to for everybody in owed.values() for to in everybody}
+    lost = await missing(stage, recipients, after=before, started=True)
+    return {name for name, everybody in owed.items() if not set(everybody) & set(lost)}
 
 
 async def _play(stage: Stage, name: str, came: set[str]) -> Harm | None:
@@ -130,7 +128,7 @@ async def _play(stage: Stage, name: str, came: set[str]) -> Harm | None:
     await start_again(stage)
     if not meets(stage.document.mail[name].cause.expect, answer):
         raise StepFailedError(f"its cause was answered {answer.describe()}", where=f"mail.{name}")
-    if await arrives(stage, to, after=before) is not None:
+    if not await missing(stage, [to], after=before, started=True):
         return None
     return _harm(stage, name, answer.describe())
 
@@ -153,7 +151,7 @@ async def _behind(stage: Stage, name: str, last: Point) -> Harm | None:
     if not answered_first:
         return None
     await start_again(stage)
-    if await arrives(stage, to, after=before) is not None:
+    if not await missing(stage, [to], after=before, started=True):
         return None
     return _harm(stage, name, answer.describe())
 

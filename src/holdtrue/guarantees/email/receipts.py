@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from holdtrue.guarantees.base import Case, Harm, Untried
-from holdtrue.guarantees.email.rounds import arrives, start_again
+from holdtrue.guarantees.email.rounds import missing, start_again
 from holdtrue.guarantees.payments.journeys import journeys
 from holdtrue.stage import Stage
 from holdtrue.stage.crew import FIRST
@@ -99,7 +99,8 @@ async def _killed(stage: Stage, receipt: Receipt, came: set[str]) -> Harm | None
             await deliver_well(stage, receipt.webhook, event)
         await stage.kill()
     await start_again(stage)
-    return await _missing(stage, receipt, before, "answered 2xx; then every process was killed")
+    lost = await missing(stage, receipt.owed, after=before, started=True)
+    return _harm(stage, receipt, lost, "answered 2xx; then every process was killed")
 
 
 async def _redelivered(stage: Stage, receipt: Receipt, last: Point) -> Harm | None:
@@ -114,17 +115,16 @@ async def _redelivered(stage: Stage, receipt: Receipt, last: Point) -> Harm | No
                     break
     told = ", then ".join(answer.describe() for answer in answers)
     what = f"answered {told}: the database connection was lost right behind the last commit"
-    return await _missing(stage, receipt, before, what)
+    return _harm(stage, receipt, await missing(stage, receipt.owed, after=before), what)
 
 
-async def _missing(stage: Stage, receipt: Receipt, before: int, what: str) -> Harm | None:
+def _harm(stage: Stage, receipt: Receipt, lost: list[str], what: str) -> Harm | None:
     webhook, journey = receipt.webhook, receipt.journey
-    missing = [to for to in receipt.owed if await arrives(stage, to, after=before) is None]
-    if not missing:
+    if not lost:
         return None
     events = ", ".join(stage.document.webhooks[webhook].journeys[journey].events)
     return Harm(
-        seen=f"{events} was {what}. The mail it owes to {missing[0]} never came, though a day was let pass.",
+        seen=f"{events} was {what}. The mail it owes to {lost[0]} never came, though a day was let pass.",
         where=stage.document.webhooks[webhook].route,
         clause=("webhooks", webhook, "journeys", journey),
     )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
+
 from holdtrue.contract.document import Document
 from holdtrue.contract.template import render
 from holdtrue.stage import Stage
 from holdtrue.stage.cast import Who
 from holdtrue.stage.client import Answer
 from holdtrue.stage.crew import FIRST, WORKER
-from holdtrue.stage.mail import Mail, MailTimeoutError
+from holdtrue.stage.mail import MailTimeoutError
 from holdtrue.stage.play import HOME
 
 ROUNDS = (0, 600, 3_600, 86_400)
 """Seconds that pass before the mail is looked for again: back-offs and leases run out."""
-TIMER = 1.0
+DOWN = 300
+"""Seconds that a killed app stays down: leases run out meanwhile; links in mails are still good."""
+TIMER = 0.5
 """Seconds on the wall that a back-off kept in a process's memory is given."""
 
 
@@ -36,31 +41,38 @@ async def cause(stage: Stage, name: str, variables: dict[str, object]) -> Answer
     return await stage.player.send(step, sender=sender, tenant=HOME, view=view)
 
 
-async def arrives(stage: Stage, to: str, *, after: int) -> Mail | None:
-    """Return the mail once it is there; let a day pass, in rounds, before giving up."""
+async def missing(stage: Stage, recipients: Iterable[str], *, after: int, started: bool = False) -> list[str]:
+    """Who of these gets no mail, although a day is let pass, in rounds.
+
+    Timers in a process's memory do not age with the database: a short one is waited for, a long one begins anew when
+    its process does. Where the app was ``started`` after its leases had run out, no timer waits for them.
+    """
+    left = list(recipients)
     for seconds in ROUNDS:
         if seconds:
             await stage.age(seconds)
-        await stage.rest()
-        if found := stage.mail.find(to=to, after=after):
-            return found[-1]
-        if seconds and (mail := await _by_timer(stage, to, after)):
-            return mail
-    return None
+        left = await _looked(stage, left, after)
+        if left and not started and seconds:
+            started = True
+            with suppress(MailTimeoutError):
+                await stage.mail.arrived(to=left[0], after=after, patience=TIMER)
+            left = await _looked(stage, left, after)
+            if left:
+                await stage.restart()
+                left = await _looked(stage, left, after)
+        if not left:
+            break
+    return left
 
 
-async def _by_timer(stage: Stage, to: str, after: int) -> Mail | None:
-    """Wait for timers, which do not age with the database: a short one fires, a long one begins anew at a start."""
-    try:
-        return await stage.mail.arrived(to=to, after=after, patience=TIMER)
-    except MailTimeoutError:
-        await stage.restart()
-        await stage.rest()
-    return next(iter(stage.mail.find(to=to, after=after)), None)
+async def _looked(stage: Stage, recipients: list[str], after: int) -> list[str]:
+    await stage.rest()
+    return [to for to in recipients if not stage.mail.find(to=to, after=after)]
 
 
 async def start_again(stage: Stage) -> None:
-    """Start the app after everything was killed, as its supervisor would."""
+    """Start the app after everything was killed, as its supervisor would; what the dead had leased is free again."""
+    await stage.age(DOWN)
     await stage.revive(FIRST, *([WORKER] if stage.crew.has_worker else []))
 
 

@@ -5,10 +5,12 @@ Usage: python bench/request.py [ROUNDS [CLIENTS]]
 Two uvicorn processes on one embedded PostgreSQL take turns of a second each. The shop's routes ask who is there (access
 token, live membership), enter the tenant, run in a unit of work, and the writing one keeps an event, its outbox row and
 its audit row. The other app is FastAPI and SQLAlchemy async with the same columns and the same pool, and nothing else.
-Prints the statements of a request, and for each route requests per second, their ratio, p50 and p99.
+Prints what a request says to the database and how often it waits for it, and for each route requests per second, their
+ratio, p50 and p99.
 """
 
 import asyncio
+import importlib
 import json
 import logging
 import os
@@ -20,15 +22,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 SHOP = Path(__file__).parents[1] / "examples" / "shop"
 sys.path.insert(0, str(SHOP))
 
+import httpx  # noqa: E402
 from shop.main import assembly  # noqa: E402
 from sqlalchemy import event  # noqa: E402
+from sqlalchemy.engine.interfaces import DBAPIConnection  # noqa: E402
+from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: E402
 
 from holdtrue.assembly.testing import Kit, Postgres, running  # noqa: E402
 from holdtrue.stage.mail import MailServer  # noqa: E402
@@ -197,23 +203,29 @@ async def sign_in(kit: Kit, mail: MailServer) -> str:
     return header
 
 
-async def counted(kit: Kit, bearer: str) -> None:
-    """Statements that a warm request executes, BEGIN and COMMIT among them; each is a round trip at most."""
-    said: list[str] = []
-    engine = kit.process.services.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", lambda *told: said.append(told[2]))
-    event.listen(engine, "begin", lambda _: said.append("BEGIN"))
-    event.listen(engine, "commit", lambda _: said.append("COMMIT"))
-    headers, body = {"Authorization": bearer}, json.loads(BODY)
-    made = (await kit.client.post("/products", json=body, headers=headers)).json()
-    for name, ask in (
-        ("POST /products", lambda: kit.client.post("/products", json=body, headers=headers)),
-        ("GET /products/{id}", lambda: kit.client.get(f"/products/{made['id']}", headers=headers)),
-    ):
-        await ask()
-        said.clear()
-        assert (await ask()).is_success
-        print(f"{name:<22}{len(said)} statements: {' · '.join(each.split('(')[0][:32].strip() for each in said)}")
+async def counted(name: str, engine: AsyncEngine, *asks: Callable[[], Awaitable[httpx.Response]]) -> None:
+    """What a warm request sends to the database, and how often it waits for an answer, by libpq's own trace."""
+    for ask in asks:
+        for _ in range(12):  # until its statements are prepared
+            assert (await ask()).is_success
+        with tempfile.TemporaryFile("w+") as trace:
+
+            def note(connection: DBAPIConnection, *_: object, into: int = trace.fileno()) -> None:
+                connection.driver_connection.pgconn.trace(into)
+
+            def leave(connection: DBAPIConnection, *_: object) -> None:
+                connection.driver_connection.pgconn.untrace()
+
+            event.listen(engine.sync_engine, "checkout", note)
+            event.listen(engine.sync_engine, "checkin", leave)
+            asked = (await ask()).request
+            event.remove(engine.sync_engine, "checkout", note)
+            event.remove(engine.sync_engine, "checkin", leave)
+            trace.seek(0)
+            told = trace.read()
+        said = re.findall(r'CommandComplete\s+"(\w+)', told)
+        trips = told.count("ReadyForQuery")
+        print(f"{asked.method:<6}{name:<9}{len(said)} statements ({' · '.join(said)}) in {trips} round trips")
 
 
 async def main(rounds: int, clients: int) -> None:
@@ -227,31 +239,50 @@ async def main(rounds: int, clients: int) -> None:
                     "price_cents bigint, currency text, PRIMARY KEY (tenant_id, id)); "
                     "GRANT ALL ON plain_products TO PUBLIC"
                 )
-                await counted(kit, bearer)
-                await measured(kit.urls.app, environ, bearer, rounds, clients)
+                with tempfile.TemporaryDirectory() as folder:
+                    plain = Path(folder, "plain.py")
+                    plain.write_text(PLAIN)  # noqa: ASYNC240 - before anything is measured
+                    os.environ |= {
+                        "PLAIN_URL": kit.urls.app.replace("postgresql:", "postgresql+psycopg:"),
+                        "POOL": POOL,
+                    }
+                    sys.path.insert(0, folder)
+                    await both_counted(kit, bearer)
+                    await measured(plain, environ | {"DATABASE_URL": kit.urls.app}, bearer, rounds, clients)
 
 
-async def measured(url: str, environ: dict[str, str], bearer: str, rounds: int, clients: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "plain.py").write_text(PLAIN)  # noqa: ASYNC240 - before anything is measured
-        plain_url = url.replace("postgresql://", "postgresql+psycopg://")
-        async with (
-            server(SHOP, "shop.main:app", environ | {"DATABASE_URL": url}) as ours,
-            server(Path(folder), "plain:app", {"PLAIN_URL": plain_url, "POOL": POOL}) as theirs,
+async def both_counted(kit: Kit, bearer: str) -> None:
+    plain = importlib.import_module("plain")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(plain.app), base_url="http://bench") as client:
+        told = {"Authorization": bearer}
+        for name, engine, http, headers in (
+            ("shop", kit.process.services.database.engine, kit.client, told),
+            ("by hand", plain.engine, client, {}),
         ):
-            both = Client(ours, f"Authorization: {bearer}\r\n"), Client(theirs)
-            print(f"{'':<31}{'median':>10}{'p50':>12}{'p99':>12}   {clients} clients")
-            posts = [client.request("POST", "/products", BODY) for client in both]
-            made = [await client.once(post) for client, post in zip(both, posts, strict=True)]
-            gets = [client.request("GET", f"/products/{each['id']}") for client, each in zip(both, made, strict=True)]
-            for name, requests, wanted in (("POST /products", posts, 201), ("GET /products/{id}", gets, 200)):
-                turns: tuple[list[list[float]], list[list[float]]] = ([], [])
-                for number in range(rounds + 1):
-                    for client, request, kept in zip(both, requests, turns, strict=True):
-                        times = await client.load(request, wanted, clients, TURN)
-                        if number:  # the first turn warms up
-                            kept.append(times)
-                shown(name, *turns)
+            post = partial(http.post, "/products", json=json.loads(BODY), headers=headers)
+            made = (await post()).json()
+            await counted(name, engine, post, partial(http.get, f"/products/{made['id']}", headers=headers))
+    await plain.engine.dispose()
+
+
+async def measured(plain: Path, environ: dict[str, str], bearer: str, rounds: int, clients: int) -> None:
+    async with (
+        server(SHOP, "shop.main:app", environ) as ours,
+        server(plain.parent, "plain:app", {}) as theirs,
+    ):
+        both = Client(ours, f"Authorization: {bearer}\r\n"), Client(theirs)
+        print(f"{'':<31}{'median':>10}{'p50':>12}{'p99':>12}   {clients} clients")
+        posts = [client.request("POST", "/products", BODY) for client in both]
+        made = [await client.once(post) for client, post in zip(both, posts, strict=True)]
+        gets = [client.request("GET", f"/products/{each['id']}") for client, each in zip(both, made, strict=True)]
+        for name, requests, wanted in (("POST /products", posts, 201), ("GET /products/{id}", gets, 200)):
+            turns: tuple[list[list[float]], list[list[float]]] = ([], [])
+            for number in range(rounds + 1):
+                for client, request, kept in zip(both, requests, turns, strict=True):
+                    times = await client.load(request, wanted, clients, TURN)
+                    if number:  # the first turn warms up
+                        kept.append(times)
+            shown(name, *turns)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 
 import pytest
 from tower.notes import Notes
@@ -25,10 +26,11 @@ from holdtrue.runtime.logs import JsonLines, redacted
         "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl",
     ],
 )
-def test_what_looks_like_a_secret_is_not_written(secret: str) -> None:
-    told = redacted(f"before {secret} after")
+@pytest.mark.parametrize("cased", [str, str.upper])
+def test_what_looks_like_a_secret_is_not_written(secret: str, cased: Callable[[str], str]) -> None:
+    told = redacted(f"before {cased(secret)} after")
     assert "[redacted]" in told
-    assert not [each for each in ("hunter2hunter2", "abcdef0123456789", "c2lnbmF0dXJl") if each in told]
+    assert not [each for each in ("hunter2hunter2", "abcdef0123456789", "c2lnbmF0dXJl") if cased(each) in told]
     assert told.startswith("before ")
     assert told.endswith(" after")
 

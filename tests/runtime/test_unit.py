@@ -219,6 +219,24 @@ async def test_what_was_owed_before_a_tenant_was_entered_belongs_to_none(kit: Ki
     assert [(row["key"], row["tenant_id"]) for row in rows] == [("before", UUID(int=0)), ("after", A)]
 
 
+async def test_a_question_that_enters_is_refused_in_another_tenant_and_leaves_what_was_owed_outside(kit: Kit) -> None:
+    question = "SELECT CASE WHEN %(tenant)s::uuid IS NOT NULL THEN enter_tenant(%(tenant)s) END AS entered"
+    async with kit.unit() as unit:
+        await unit.enqueue(INDEX, ADDED, key="before")
+        await unit.enter_by(question, {"tenant": None})
+        assert unit.context.tenant is None
+        await unit.enter_by(question, {"tenant": A})
+        assert unit.tenant == A
+        await unit.enqueue(INDEX, ADDED, key="after")
+        await unit.commit()
+        assert (await unit.session.execute(text("SELECT current_tenant()"))).scalar() == A
+    rows = await kit.sql("SELECT key, tenant_id FROM holdtrue_outbox ORDER BY id")
+    assert [(row["key"], row["tenant_id"]) for row in rows] == [("before", UUID(int=0)), ("after", A)]
+    with pytest.raises(DBAPIError, match="in another tenant"):
+        async with kit.unit(tenant=B) as unit:
+            await unit.enter_by(question, {"tenant": A})
+
+
 async def test_an_event_of_a_unit_that_enters_its_tenant_later_is_in_that_tenants_log(kit: Kit) -> None:
     async with kit.unit() as unit:
         await unit.emit(NOTE_ADDED, ADDED)

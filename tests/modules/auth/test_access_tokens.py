@@ -14,6 +14,7 @@ import pytest
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
+from holdtrue.modules.auth.adapters import access_tokens
 from holdtrue.modules.auth.adapters.access_tokens import (
     RESERVED,
     AccessTokens,
@@ -74,6 +75,31 @@ def test_what_was_issued_is_read() -> None:
     assert told.claims["plan"] == "gold"
     assert {"iss", "aud", "exp", "sub", "client_id", "iat", "jti", "sid", "tenant"} <= set(told.claims)
     assert not refused(signed(GOOD))
+
+
+def test_a_token_that_was_read_before_is_held_to_its_times_all_the_same() -> None:
+    token = signed(GOOD | {"nbf": int(NOW.timestamp())})
+    assert not refused(token)
+    for seconds, wrong in ((-6, True), (-5, False), (0, False), (304, False), (305, True), (304, False)):
+        assert refused(token, NOW + timedelta(seconds=seconds)) is wrong, seconds
+
+
+def test_a_token_that_was_read_before_is_verified_again_with_a_key_that_was_read_again() -> None:
+    token = signed(GOOD)
+    assert not refused(token)
+    with pytest.raises(Unauthorized):
+        TOKENS.read(token, read_key(public_part(new_key(KID))), NOW)
+    assert TOKENS.read(token, read_key(public_part(KEY)), NOW).user_id == CLAIMS.user_id
+
+
+def test_of_tokens_that_were_read_before_only_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access_tokens, "_MOST_KNOWN", 2)
+    tokens = AccessTokens(issuer="https://house.test", audience="https://api.house.test", lifetime=300, leeway=5)
+    for number in range(4):
+        token = signed(GOOD | {"jti": str(number)})
+        assert [tokens.read(token, PUBLIC, NOW).email for _ in range(2)] == [CLAIMS.email] * 2
+        assert token not in repr(tokens._known)
+    assert len(tokens._known) == 2
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def watching(*moments: float) -> Quiet:
-    return Quiet(Talk(*moments), None, lambda _: [])  # type: ignore[arg-type]
+    return Quiet(Talk(*moments), None, None, lambda _: [])  # type: ignore[arg-type]
 
 
 async def test_a_worker_that_polls_slowly_is_heard() -> None:
@@ -86,7 +86,7 @@ async def test_a_worker_that_computes_is_at_work_though_it_says_nothing() -> Non
     try:
         pids = {WORKER: [process.pid], WEB: []}
         silent = SimpleNamespace(in_flight=tuple, record=Talk().record)
-        listener = Quiet(silent, SimpleNamespace(attempts=[]), pids.__getitem__)  # type: ignore[arg-type]
+        listener = Quiet(silent, SimpleNamespace(attempts=[]), SimpleNamespace(awaited=False), pids.__getitem__)  # type: ignore[arg-type]
         assert await listener.rest()
         process.stdin.write(b"work\n")
         assert await process.stdout.readline() == b"begun\n"

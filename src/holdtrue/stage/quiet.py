@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from holdtrue.stage.crew import WEB, WORKER
 from holdtrue.stage.habits import Habits, Key, key_of, learned
 from holdtrue.stage.mail import MailServer, Outcome
+from holdtrue.stage.payments import StripeDouble
 from holdtrue.stage.stillness import Stillness
 from holdtrue.stage.wire import InFlight, Pause, Recording, Statement, Wire
 
@@ -31,9 +32,12 @@ PATIENCE = 20.0
 class Quiet:
     """Tells work from background polling, and parks the worker between the cases that need it."""
 
-    def __init__(self, wire: Wire, mail: MailServer, pids: Callable[[str], Collection[int]]) -> None:
+    def __init__(
+        self, wire: Wire, mail: MailServer, payments: StripeDouble, pids: Callable[[str], Collection[int]]
+    ) -> None:
         self._wire = wire
         self._mail = mail
+        self._payments = payments
         self._web = Stillness(lambda: pids(WEB))
         self._worker = Stillness(lambda: pids(WORKER))
         self.habits = Habits()
@@ -163,6 +167,9 @@ class Quiet:
         return now - busy >= (LONG_SILENCE if processes.tells else SILENCE)
 
     def _working(self) -> bool:
-        return any(attempt.outcome is Outcome.OPEN and not attempt.ended for attempt in self._mail.attempts) or any(
-            not self.is_background(statement) for statement in self._wire.in_flight() if not statement.held
+        """Whether the app waits for one of the instruments."""
+        return (
+            self._payments.awaited
+            or any(attempt.outcome is Outcome.OPEN and not attempt.ended for attempt in self._mail.attempts)
+            or any(not self.is_background(statement) for statement in self._wire.in_flight() if not statement.held)
         )

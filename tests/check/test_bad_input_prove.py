@@ -87,7 +87,14 @@ class Proof:
             subjects=lambda document: cast("Any", document).promises,
             rehearse=rehearse,
         )
-        order = engine.Order(directory=Path("app"), evidence=self.directory, seed=7, case=case, locate=".".join)
+        order = engine.Order(
+            directory=Path("app"),
+            evidence=self.directory,
+            seed=7,
+            case=case,
+            locate=".".join,
+            source="app.py:{}".format,
+        )
         return await engine.prove(guarantee, cast("Stage", self.stage), order, self.events.append)
 
 

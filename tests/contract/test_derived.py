@@ -65,6 +65,7 @@ def test_a_part_that_the_code_says_stands_there_and_so_does_all_below_it(app: Pa
     assert place(loaded, "routes", "GET /pets", "public") == "pets.py:7:1"
     assert loaded.locate(("routes", "GET /pets", "public")).key == 'routes."GET /pets".public'
     assert place(loaded, "permissions").startswith("holdtrue.lock:")
+    assert (loaded.source("GET /pets"), loaded.source("GET /pats")) == (str(said), "")
 
 
 def test_a_lock_that_is_laid_out_otherwise_is_named_as_a_whole(app: Path) -> None:

@@ -36,6 +36,8 @@ class Order:
     """A pattern (``*``, ``?``) of case names; the others are left out."""
     locate: Callable[[tuple[str, ...]], str]
     """Turns the path of a clause into ``file:line key``."""
+    source: Callable[[str], str]
+    """Where the app's code has a route or a table; empty where that is not known."""
 
 
 @dataclass
@@ -151,6 +153,7 @@ async def _finding(guarantee: Guarantee, stage: Stage, order: Order, cause: str,
         stability=stability,
         seen=stage.redactor.text(harm.seen),
         where=harm.where,
+        source=order.source(harm.where),
         clause=order.locate(harm.clause) if harm.clause else "",
         why=guarantee.why,
         do=guarantee.do,

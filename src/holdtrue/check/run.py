@@ -139,6 +139,7 @@ async def _prove_all(
         seed=setting.seed,
         case=options.case,
         locate=lambda clause: str(loaded.locate(clause)),
+        source=loaded.source,
     )
     promised = [guarantee for guarantee in chosen if guarantee.subjects(loaded.document)]
     heaviest_first = sorted(promised, key=lambda guarantee: -guarantee.weight)
@@ -156,6 +157,7 @@ async def _prove_all(
     lanes = min(options.stages or min(MOST_STAGES, os.cpu_count() or 1), max(1, len(staged)))
 
     async def on_stages() -> None:
+        await setting.migrate()
         async with setting.stages(lanes) as stages:
             setting.notes.update(await compare(loaded, stages[0]))
             await together(*(work(stage, staged) for stage in stages))

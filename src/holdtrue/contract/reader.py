@@ -62,6 +62,14 @@ class Loaded:
         """
         return self.positions.locate(tuple(pointer))
 
+    def source(self, name: str) -> str:
+        """Return where the code of a composed app has a route or a table; empty where that is not known."""
+        told = self.positions.elsewhere
+        found = (
+            told.get(("routes", name)) or told.get(("tenancy", "tables", name)) or told.get(("tenancy", "global", name))
+        )
+        return str(found or "")
+
 
 def read(path: Path, *, today: date | None = None) -> Loaded:
     """Read a document from a file, or from ``holdtrue.toml`` or else ``holdtrue.lock`` in a directory.

@@ -29,6 +29,8 @@ class Finding(Model):
     """What was observed."""
     where: str
     """Route, table, file or revision."""
+    source: str = ""
+    """Where the app's code has it: file and line. Known of a composed app's routes and tables."""
     clause: str = ""
     """The promise in the document: file, line, key."""
     why: str

@@ -149,7 +149,7 @@ def _finding(console: Console, number: int, result: Result, finding: Finding) ->
         sure.append(_STABILITY[finding.stability])
     fields = [
         ("seen", finding.seen),
-        ("where", finding.where),
+        ("where", f"{finding.where} ({finding.source})" if finding.source else finding.where),
         ("promised", finding.clause),
         ("how sure", "; ".join(sure)),
         ("why", finding.why),

@@ -157,6 +157,7 @@ async def _prove_all(
     lanes = min(options.stages or min(MOST_STAGES, os.cpu_count() or 1), max(1, len(staged)))
 
     async def on_stages() -> None:
+        await setting.migrate()
         async with setting.stages(lanes) as stages:
             setting.notes.update(await compare(loaded, stages[0]))
             await together(*(work(stage, staged) for stage in stages))

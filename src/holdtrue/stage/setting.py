@@ -61,6 +61,7 @@ class Setting:
     scene: Scene | None = None
     habits: asyncio.Future[Habits] = field(default_factory=asyncio.Future)
     """What the first stage heard of the idle app; the others have the same app."""
+    migrated: asyncio.Event = field(default_factory=asyncio.Event)
     first_is_up: asyncio.Event = field(default_factory=asyncio.Event)
     scene_is_set: asyncio.Event = field(default_factory=asyncio.Event)
     captured: dict[str, Statement] = field(default_factory=dict)
@@ -101,12 +102,12 @@ class Setting:
         python: str | None,
         tell: Callable[[str], None],
     ) -> AsyncIterator[Setting]:
-        """Copy the app, build its environment, start PostgreSQL, migrate. Everything ends with the context.
+        """Copy the app, build its environment, start PostgreSQL. Everything ends with the context.
 
         ``logs`` is where the logs are kept in the end.
 
         Raises:
-            HoldtrueError: the app is not safe to start, cannot be installed, or its migrations fail.
+            HoldtrueError: the app is not safe to start, or cannot be installed.
         """
         refuse_unsafe(document)
         redactor = Redactor()
@@ -134,21 +135,28 @@ class Setting:
                     secret_root=secrets.token_bytes(32),
                     migration_wire=await stack.enter_async_context(Wire(upstream=Upstream.of(cluster), seed=seed)),
                 )
-                await setting._migrate()
+                await cluster.roles(setting.owner, setting.runtime)
+                setting.base = await setting.empty_database(BASE)
             except OSError as error:
                 raise machine_refused(error) from error
             yield setting
 
-    async def _migrate(self) -> None:
+    async def migrate(self) -> None:
+        """Bring the base to the schema of the code, and freeze it.
+
+        Raises:
+            HoldtrueError: a migration or a seed fails.
+        """
         self.tell("migrating")
-        await self.cluster.roles(self.owner, self.runtime)
-        base = await self.empty_database(BASE)
-        if self.document.process.migrate is not None:
-            await self.run_migration(self.document.process.migrate, base, name="migrate")
-        for command in self.document.process.seed:
-            await self.run_migration(command, base, name="seed")
-        await self.databases.freeze(base)
-        self.base = base
+        try:
+            if self.document.process.migrate is not None:
+                await self.run_migration(self.document.process.migrate, self.base, name="migrate")
+            for command in self.document.process.seed:
+                await self.run_migration(command, self.base, name="seed")
+            await self.databases.freeze(self.base)
+        except OSError as error:
+            raise machine_refused(error) from error
+        self.migrated.set()
 
     async def empty_database(self, name: str) -> str:
         """Make an empty database as a deploy would find it; the caller drops it."""

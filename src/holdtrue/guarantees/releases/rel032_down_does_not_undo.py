@@ -45,7 +45,9 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
         return
     moving = mover(stage.setting, told)
     stage.at_close(moving.close)  # a case may be played again after the last one
-    for way in await moving.ways():
+    ways = await moving.ways()  # starts the tool meanwhile; two migrations at a time would meet at the server's roles
+    await stage.setting.migrated.wait()
+    for way in ways:
         yield Case(name=f"down from {way}", play=partial(_play, stage, moving, way), cause=way)
 
 

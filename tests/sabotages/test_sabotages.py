@@ -80,6 +80,19 @@ def test_a_sabotage_is_found(patch: Path, app: str, code: str, tmp_path: Path) -
     assert all(finding.confidence is Confidence.PROVED for finding in result.findings)
 
 
+@pytest.mark.parametrize(
+    ("patch", "app"), [pytest.param(*each[:2], id=f"{each[1]}-{each[0].stem}") for each in PATCHES]
+)
+def test_a_sabotage_applies(patch: Path, app: str) -> None:
+    """Also those of the long run: they go stale unnoticed else."""
+    altered = "+++ b/holdtrue/" in patch.read_text()
+    beside = Path(holdtrue.__file__).parents[1] if altered else EXAMPLES / app
+    below = beside.relative_to(EXAMPLES.parent)
+    subprocess.run(
+        ["git", "apply", "--check", "-p1", f"--directory={below}", str(patch)], cwd=EXAMPLES.parent, check=True
+    )
+
+
 def _locked_and_checked(directory: Path, code: str, python: str | None) -> Report:
     if (directory / LOCK_NAME).exists():
         assert run(Request(directory=directory, python=python))[0] == 0

@@ -16,7 +16,7 @@ from rich.console import Console
 from holdtrue.check.events import CheckDone, Event
 from holdtrue.check.writers import json as json_writer
 from holdtrue.check.writers.text import TextWriter
-from holdtrue.cli.extras import needs_extra
+from holdtrue.cli.extras import needs_extra, uncollected
 from holdtrue.contract.errors import HoldtrueError
 from holdtrue.contract.report import Report
 from holdtrue.contract.words import Verdict
@@ -74,7 +74,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 async def _check(request: Request) -> Report:
-    with needs_extra("check"):
+    with needs_extra("check"), uncollected():
         from holdtrue.check.run import Options, check
 
     _end_on_signals()

@@ -164,9 +164,11 @@ def check(
     Starts the app as it is in a scratch environment, surrounds it with instruments (a database, a payment provider, a
     mail server), rehearses what production does, and says which guarantees are kept, broken or not run, with proof.
     """
-    try:
-        from holdtrue.cli.check import Request, run
+    from holdtrue.cli.extras import uncollected
 
+    try:
+        with uncollected():
+            from holdtrue.cli.check import Request, run
         request = Request(
             directory=directory,
             only=_listed(only),

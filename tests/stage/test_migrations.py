@@ -97,6 +97,7 @@ async def moving(folder: Path, *steps: tuple[str, str, str], quiet: str = "") ->
         document, app, seed=1, logs=folder / "logs", keep=False, python=sys.executable, tell=lambda _: None
     )
     async with preparing as setting:
+        await setting.migrate()
         found = mover(setting, document.migrations)
         assert isinstance(found, StepMover)
         try:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
+from weakref import ref
 
 from pydantic import BaseModel
 from sqlalchemy import Connection, Row, event
@@ -77,7 +78,7 @@ class UnitOfWork:
         """What the flows under way declare, the innermost last."""
         self.credentials = NO_CREDENTIALS
         """What the request brought; empty where there is none."""
-        self.session: AsyncSession = services.database.session(unit=self)
+        self.session: AsyncSession = services.database.session(unit=ref(self))
 
     # Who, for whom, when -----------------------------------------------------------------------------------------
 
@@ -297,12 +298,16 @@ class UnitOfWork:
         recorder = self._services.registry.recorder
         # A transaction has one tenant, also for what was recorded before it was known.
         facts = [replace(fact, tenant=self._context.tenant) for fact in self._facts]
+        statements = recorder(facts) if facts and recorder is not None else ()
+
+        def keep(session: Session) -> None:
+            for statement in statements:
+                session.connection().execute(statement)
+            session.commit()
+
         await self._put_pending()
-        if facts and recorder is not None:
-            for statement in recorder(facts):
-                await self.session.execute(statement)
         self._facts = []
-        await self.session.commit()
+        await self.session.run_sync(keep)
 
     async def _put_pending(self) -> None:
         if self._pending:
@@ -349,7 +354,7 @@ class UnitOfWork:
 
 @event.listens_for(UnitSession, "after_begin")
 def _enter_as_it_begins(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
-    tenant = session.info["unit"].context.tenant
+    tenant = session.info["unit"]().context.tenant
     if tenant is not None and transaction.parent is None:
         connection.exec_driver_sql(_ENTER, {"tenant": tenant})
 
@@ -358,7 +363,7 @@ def _enter_as_it_begins(session: Session, transaction: SessionTransaction, conne
 def _fill_tenant(session: Session, *_: object) -> None:
     for row in session.new:
         if isinstance(row, TenantRow) and row.tenant_id is None:
-            row.tenant_id = session.info["unit"].tenant
+            row.tenant_id = session.info["unit"]().tenant
 
 
 def require_outside(provider: str) -> None:

@@ -6,7 +6,6 @@ import logging
 import time
 from uuid import uuid4
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from holdtrue.runtime.health import Health
@@ -14,14 +13,15 @@ from holdtrue.runtime.refusals import Unavailable
 from holdtrue.runtime.web.problems import problem
 
 log = logging.getLogger(__name__)
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
-    "Cache-Control": "no-store",
-}
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
+    (b"cache-control", b"no-store"),
+)
+"""Unless the answer has its own."""
 
 
 class Envelope:
@@ -43,10 +43,10 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
+                given = message["headers"]
+                names = {name.lower() for name, _ in given}
+                ours = [(b"x-request-id", request_id.encode()), *(each for each in _HEADERS if each[0] not in names)]
+                message["headers"] = [*given, *ours]
             await send(message)
 
         body = await self._bounded_body(receive, scope["app"].state.max_body)

@@ -1,6 +1,7 @@
 """Unmodified apps reach the doubles over verified TLS, and nothing else."""
 
 import asyncio
+import gc
 import json
 import shutil
 import ssl
@@ -286,6 +287,16 @@ async def test_a_sitecustomize_of_the_apps_own_still_runs(python: Run, redirect:
     done = await python("print(own)", PYTHONPATH=str(own))
     assert done.output == "sitecustomize\n"
     assert len(redirect.egress.guarded()) == 1
+
+
+async def test_rubbish_is_collected_as_ever_once_the_app_has_a_socket(python: Run) -> None:
+    done = await python("""
+        import gc, socket
+        before = gc.get_threshold()[0]
+        socket.socket().close()
+        print(before, *gc.get_threshold())
+    """)
+    assert done.output.split() == ["50000", *map(str, gc.get_threshold())]
 
 
 async def test_an_app_started_without_the_hook_is_missing_among_the_guarded(python: Run, redirect: Redirect) -> None:

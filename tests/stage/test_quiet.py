@@ -11,8 +11,9 @@ import pytest
 
 from holdtrue.stage import quiet
 from holdtrue.stage.crew import WEB, WORKER
+from holdtrue.stage.habits import Habits
 from holdtrue.stage.quiet import Quiet
-from holdtrue.stage.wire import Statement
+from holdtrue.stage.wire import InFlight, Statement
 
 from .test_habits import POLL, said
 
@@ -85,7 +86,7 @@ async def test_a_worker_that_computes_is_at_work_though_it_says_nothing() -> Non
     assert process.stdout is not None
     try:
         pids = {WORKER: [process.pid], WEB: []}
-        silent = SimpleNamespace(in_flight=tuple, record=Talk().record)
+        silent = SimpleNamespace(in_flight=tuple, greeting=False, record=Talk().record)
         listener = Quiet(silent, SimpleNamespace(attempts=[]), SimpleNamespace(awaited=False), pids.__getitem__)  # type: ignore[arg-type]
         assert await listener.rest()
         process.stdin.write(b"work\n")
@@ -97,3 +98,24 @@ async def test_a_worker_that_computes_is_at_work_though_it_says_nothing() -> Non
     finally:
         process.stdin.close()
         await process.wait()
+
+
+@pytest.mark.parametrize("what", ["a double's answer", "its own greeting", "a transaction's begin"])
+async def test_who_waits_for_an_answer_is_at_work_though_nothing_of_it_runs(what: str) -> None:
+    waiting = {what}
+    begin = InFlight(process=WORKER, connection=1, backend=1, sql="BEGIN", shape="begin", held=False)
+
+    class Payments:
+        awaited = property(lambda _: "a double's answer" in waiting)
+
+    class Silent(Talk):
+        greeting = property(lambda _: "its own greeting" in waiting)
+
+        def in_flight(self) -> list[InFlight]:
+            return [begin] if "a transaction's begin" in waiting else []
+
+    listener = Quiet(Silent(), SimpleNamespace(attempts=[]), Payments(), lambda _: [])  # type: ignore[arg-type]
+    listener.habits = Habits(said={(WORKER, "begin"): frozenset({"BEGIN"})})
+    asyncio.get_running_loop().call_later(0.2, waiting.clear)
+    assert await listener.rest()
+    assert not waiting

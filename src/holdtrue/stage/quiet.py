@@ -170,6 +170,12 @@ class Quiet:
         """Whether the app waits for one of the instruments."""
         return (
             self._payments.awaited
+            or self._wire.greeting
             or any(attempt.outcome is Outcome.OPEN and not attempt.ended for attempt in self._mail.attempts)
-            or any(not self.is_background(statement) for statement in self._wire.in_flight() if not statement.held)
+            # An idle app says BEGIN as well; but behind the one in flight comes what it is for.
+            or any(
+                not self.is_background(statement) or key_of(statement) not in self.habits.polls
+                for statement in self._wire.in_flight()
+                if not statement.held
+            )
         )

@@ -76,6 +76,11 @@ class Session(asyncio.Protocol):
         return self._phase == "connecting"
 
     @property
+    def greeting(self) -> bool:
+        """The client is signing in, and has not heard yet whether it may."""
+        return self._phase in ("startup", "connecting")
+
+    @property
     def backend(self) -> int:
         return self.link.backend if self.link is not None else 0
 

@@ -245,6 +245,11 @@ class Wire:
                 wait = deadline - now if wait is None else min(wait, deadline - now)
             await hub.changed(wait)
 
+    @property
+    def greeting(self) -> bool:
+        """Whether a client is signing in."""
+        return any(session.greeting for session in self._hub.sessions)
+
     def _busy(self, processes: Collection[str] | None) -> bool:
         owned = {session.link for session in self._hub.sessions}
         return any(s.busy for s in self._hub.sessions if _among(s.process, processes)) or any(

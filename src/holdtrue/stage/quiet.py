@@ -126,7 +126,8 @@ class Quiet:
                 if self._working():
                     busy = now
                     polled.clear()
-                if self._is_settled(busy, now, self._web) and (not polls or self._has_polled(polled, busy, now)):
+                settled = self._is_settled(busy, now, self._web) and (not polls or self._has_polled(polled, busy, now))
+                if settled and not self._has_begun():
                     if polls:
                         self._stale.clear()
                     return True
@@ -172,10 +173,11 @@ class Quiet:
             self._payments.awaited
             or self._wire.greeting
             or any(attempt.outcome is Outcome.OPEN and not attempt.ended for attempt in self._mail.attempts)
-            # An idle app says BEGIN as well; but behind the one in flight comes what it is for.
-            or any(
-                not self.is_background(statement) or key_of(statement) not in self.habits.polls
-                for statement in self._wire.in_flight()
-                if not statement.held
-            )
+            or any(not self.is_background(statement) for statement in self._wire.in_flight() if not statement.held)
+        )
+
+    def _has_begun(self) -> bool:
+        """Whether somebody is about to say something: an idle app says BEGIN, too, but something comes behind it."""
+        return any(
+            key_of(statement) not in self.habits.polls for statement in self._wire.in_flight() if not statement.held
         )

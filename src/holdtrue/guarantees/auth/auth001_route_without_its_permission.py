@@ -33,22 +33,23 @@ from holdtrue.guarantees.effects import done
 from holdtrue.stage import Stage
 from holdtrue.stage.cast import Who
 from holdtrue.stage.play import HOME, call, ready_for, twin
-from holdtrue.stage.scene import Twin
 from holdtrue.stage.steps import StepFailedError
 
 
 async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
-    """Each route with a permission: as it is meant to be, then as nobody and as each member who lacks it."""
+    """Each route with a permission: as nobody, as each member who lacks it, and at last as it is meant to be.
+
+    In this order, for who is refused leaves everything as it was.
+    """
     for key, route in stage.document.routes.items():
         if route.permission is None:
             continue
+        for outsider in outsiders(stage, route.permission):
+            yield _case(stage, key, outsider)
         try:
-            meant = await twin(stage, key)
+            await twin(stage, key)
         except StepFailedError as error:
             yield Untried(subject=key, reason=str(error))
-            continue
-        for outsider in outsiders(stage, route.permission):
-            yield _case(stage, key, outsider, meant)
 
 
 def outsiders(stage: Stage, permission: str) -> list[Who | None]:
@@ -57,12 +58,14 @@ def outsiders(stage: Stage, permission: str) -> list[Who | None]:
     return [None, *colleagues]
 
 
-def _case(stage: Stage, key: str, outsider: Who | None, meant: Twin) -> Case:
+def _case(stage: Stage, key: str, outsider: Who | None) -> Case:
     async def play() -> Harm | None:
         ready = await ready_for(stage, key)
         async with stage.watch(rest=False) as seen:
             answer = await call(stage, ready, sender=outsider)
-        harm = done(stage, answer, seen.rows, meant, HOME)
+        if not answer.admitted and not seen.rows:
+            return None
+        harm = done(stage, answer, seen.rows, await twin(stage, key), HOME)
         if harm is None:
             return None
         permission = stage.document.routes[key].permission

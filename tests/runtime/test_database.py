@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from holdtrue.assembly.testing import Postgres
-from holdtrue.runtime.database import Database
+from holdtrue.runtime.database import Database, last_statements
 
 ADD = text("INSERT INTO marks VALUES (:mark)")
 
@@ -63,20 +63,57 @@ async def test_what_comes_first_is_rolled_back_as_well(
     assert await marks(database) > 0
 
 
-async def test_begin_costs_no_wait_of_its_own(database: Database, tmp_path: Path) -> None:
+async def test_begin_and_commit_cost_no_wait_of_their_own(database: Database, tmp_path: Path) -> None:
     async with database.engine.connect() as connection:
-        pooled = await connection.get_raw_connection()
-        driver = pooled.driver_connection
+        driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None
         with (tmp_path / "trace").open("w+") as trace:
             driver.pgconn.trace(trace.fileno())
             await one(connection)
+            await connection.run_sync(last_statements)
+            await one(connection)
+            await many(connection)
             await connection.commit()
             driver.pgconn.untrace()
             trace.seek(0)
             lines = trace.read().splitlines()
-    assert [line.split('"')[1] for line in lines if "CommandComplete" in line] == ["BEGIN", "INSERT 0 1", "COMMIT"]
+    said = [line.split('"')[1] for line in lines if "CommandComplete" in line]
+    assert said == ["BEGIN", *["INSERT 0 1"] * 4, "COMMIT"]
     assert sum("ReadyForQuery" in line for line in lines) == 2
+    assert await marks(database) == 4
+
+
+async def test_what_is_wrong_with_a_last_statement_is_told_by_the_commit_at_last_and_keeps_nothing(
+    database: Database,
+) -> None:
+    async with database.engine.connect() as connection:
+        for _ in range(2):
+            await one(connection)
+            await connection.run_sync(last_statements)
+            await one(connection)
+            with pytest.raises(DBAPIError, match="division by zero"):
+                await connection.execute(text("INSERT INTO marks VALUES (1 / 0)"))
+                await one(connection)
+                await connection.commit()
+            await connection.rollback()
+        assert await marks(database) == 0
+        await one(connection)
+        await connection.run_sync(last_statements)
+        await one(connection)
+        await connection.commit()
+    assert await marks(database) == 2
+
+
+@pytest.mark.parametrize("last", ["INSERT INTO marks VALUES (1)", "INSERT INTO marks VALUES (1 / 0)"])
+async def test_last_statements_that_are_not_committed_are_undone(database: Database, last: str) -> None:
+    async with database.engine.connect() as connection:
+        await one(connection)
+        await connection.run_sync(last_statements)
+        await connection.execute(text(last))
+    async with database.engine.connect() as connection:
+        await one(connection)
+        await connection.commit()
+    assert await marks(database) == 1
 
 
 async def test_a_first_statement_that_fails_leaves_a_connection_that_works(database: Database) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Self
 
-from psycopg import AsyncConnection, AsyncCursor, AsyncServerCursor
+from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline, AsyncServerCursor
+from psycopg import Error as DriverError
 from psycopg.pq import TransactionStatus
-from sqlalchemy import event, text
+from sqlalchemy import AdaptedConnection, Connection, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, InvalidatePoolError
@@ -42,10 +44,51 @@ def psycopg_url(url: str) -> str:
     return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
+class _Connection(AsyncConnection[Any]):
+    """Sends the last statements of a transaction along with its COMMIT."""
+
+    _last: AbstractAsyncContextManager[AsyncPipeline] | None = None
+
+    async def begin_last(self) -> None:
+        self._last = self.pipeline()
+        await self._last.__aenter__()
+
+    async def commit(self) -> None:
+        if self._last is None:
+            await super().commit()
+            return
+        try:
+            await AsyncCursor(self).execute("COMMIT")
+            await self._end_last(self._last)
+        except DriverError:  # as after any COMMIT that fails, the transaction is over
+            await self.rollback()
+            raise
+
+    async def rollback(self) -> None:
+        if self._last is not None:
+            with suppress(DriverError):  # of a statement that is undone now
+                await self._end_last(self._last)
+        await super().rollback()
+
+    async def _end_last(self, last: AbstractAsyncContextManager[AsyncPipeline]) -> None:
+        self._last = None
+        await last.__aexit__(None, None, None)
+
+
+def last_statements(connection: Connection) -> None:
+    """What is executed from here on goes to the server along with COMMIT, which tells what was wrong with it at last.
+
+    Between here and the commit there can be no statement whose rows are read.
+    """
+    driven = connection.connection.dbapi_connection
+    assert isinstance(driven, AdaptedConnection)  # noqa: S101 - of every asynchronous driver
+    driven.run_async(_Connection.begin_last)
+
+
 class _Cursor(AsyncCursor[Any]):
     """Sends BEGIN along with the first statement of a transaction; the driver by itself waits for its answer first.
 
-    For that the driver is told to begin none by itself (``autocommit``), so no statement may go past these two classes.
+    For that the driver is told to begin none by itself (``autocommit``), so no statement may go past these two cursors.
     """
 
     async def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
@@ -101,6 +144,7 @@ class Database:
                 "connect_timeout": 5,
                 "autocommit": True,
                 "cursor_factory": _Cursor,
+                "async_creator_fn": _Connection.connect,
                 "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
                 # A pooler that lends connections by transaction cannot keep prepared statements.
                 "prepare_threshold": 5 if prepare else None,

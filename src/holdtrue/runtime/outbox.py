@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Interval, Result, Table, and_, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import Connection, Interval, Result, Table, and_, bindparam, func, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -55,9 +55,9 @@ _RECEIVE = _TAKE.on_conflict_do_update(
 ).returning(inbox.c.id)
 
 
-async def put(session: AsyncSession, tenant: UUID | None, rows: Sequence[dict[str, Any]]) -> None:
+def put(connection: Connection, tenant: UUID | None, rows: Sequence[dict[str, Any]]) -> None:
     """Write what is owed; of rows with one key only the first."""
-    await session.execute(_PUT, [row | {"tenant_id": tenant or NO_TENANT} for row in rows])
+    connection.execute(_PUT, [row | {"tenant_id": tenant or NO_TENANT} for row in rows])
 
 
 async def receive(session: AsyncSession, row: dict[str, Any]) -> bool:

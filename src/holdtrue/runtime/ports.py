@@ -69,6 +69,9 @@ class Mailer(Protocol):
 
 
 class Recorder(Protocol):
-    """Filled by audit: the statements that keep these facts, all of one transaction, of one tenant or of none."""
+    """Filled by audit: the statements that keep these facts, all of one transaction, of one tenant or of none.
+
+    They go along with the commit: none of them may return rows.
+    """
 
     def __call__(self, facts: Sequence[AuditFact]) -> Sequence[Executable]: ...

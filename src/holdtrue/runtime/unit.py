@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 from holdtrue.contract import Bindable, Event, Guard, Job, MailTemplate, Observe, Transform
 from holdtrue.runtime import outbox
 from holdtrue.runtime.context import NO_TENANT, Clock, Context, Principal, utc_now, uuid7
-from holdtrue.runtime.database import Database, UnitSession
+from holdtrue.runtime.database import Database, UnitSession, last_statements
 from holdtrue.runtime.faults import Fault
 from holdtrue.runtime.models import TenantRow
 from holdtrue.runtime.ports import NO_CREDENTIALS, AuditFact
@@ -300,18 +300,25 @@ class UnitOfWork:
         facts = [replace(fact, tenant=self._context.tenant) for fact in self._facts]
         statements = recorder(facts) if facts and recorder is not None else ()
 
+        owed, self._pending, self._facts = self._pending, [], []
+
         def keep(session: Session) -> None:
-            for statement in statements:
-                session.connection().execute(statement)
+            if owed or statements:
+                session.flush()
+                connection = session.connection()
+                last_statements(connection)
+                if owed:
+                    outbox.put(connection, self._context.tenant, owed)
+                for statement in statements:
+                    connection.execute(statement)
             session.commit()
 
-        await self._put_pending()
-        self._facts = []
         await self.session.run_sync(keep)
 
     async def _put_pending(self) -> None:
         if self._pending:
-            await outbox.put(self.session, self._context.tenant, self._pending)
+            connection = await self.session.connection()
+            await connection.run_sync(outbox.put, self._context.tenant, self._pending)
             self._pending = []
 
     async def rollback(self) -> None:

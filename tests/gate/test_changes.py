@@ -155,6 +155,7 @@ _OLD = State(
         {"name": "payments.refund_allowed", "money": True}]}},
     modules={"payments": _PAYMENTS, "shop": Pinned(contract="1.0.0", digest="sha256:x")},
     bindings=[_PRICING, _LABEL],
+    ports={"tenants": "holdtrue.modules.tenancy.standing:tenants"},
     runtime=Runtime(version="1", source="sha256:r"),
 )  # fmt: skip
 
@@ -182,6 +183,7 @@ _OLD = State(
                 {"name": "payments.refund_allowed", "money": True}]}}},
             id="a side effect without approval",
         ),
+        pytest.param(Need.PERMISSIONS, {"ports": {"tenants": "shop.labels:everybody"}}, id="a port filled by the app"),
         pytest.param(
             Need.MONEY,
             {"contracts": {"payments": {**_OLD.contracts["payments"], "hooks": []}}},
@@ -231,3 +233,10 @@ def test_only_revisions_that_were_not_admitted_are_pending() -> None:
     new = _OLD.model_copy(update={"revisions": revisions})
     assert pending(_OLD, new) == ["two", "three"]
     assert pending(None, new) == ["one", "two", "three"]
+
+
+def test_another_source_of_what_fills_a_port_needs_an_approval() -> None:
+    own = _OLD.model_copy(update={"ports": {"tenants": "shop.labels:everybody"}})
+    other = own.model_copy(update={"files": {**own.files, "src/shop/labels.py": "sha256:other"}})
+    (change,) = [each for each in changes(own, other) if each.need is not None]
+    assert (change.what, change.need) == ("port tenants", Need.PERMISSIONS)

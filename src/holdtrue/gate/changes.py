@@ -21,6 +21,7 @@ def changes(old: State | None, new: State) -> list[Change]:
         *document_changes.changes(old.document if old else {}, new.document),
         *_bindings(old.bindings if old else [], new),
         *_money_sources(old, new),
+        *_ports(old, new),
         *_contracts(old.contracts if old else {}, new.contracts),
         *_modules(old, new),
         *_revisions(old, new),
@@ -85,6 +86,28 @@ def _money_sources(old: State | None, new: State) -> Iterator[Change]:
                 need=Need.MONEY,
                 why="a function in it is bound to a money hook",
             )
+
+
+def _ports(old: State | None, new: State) -> Iterator[Change]:
+    """A function of the app's own is compared with the file that it stands in."""
+    was, now = (_fillers(old) if old else {}), _fillers(new)
+    for port in {**was, **now}:
+        if was.get(port) != now.get(port):
+            yield Change(
+                what=f"port {port}",
+                was=was.get(port, ""),
+                now=now.get(port, ""),
+                need=Need.PERMISSIONS,
+                why="what fills it decides who is let in, as whom, or what is recorded",
+            )
+
+
+def _fillers(state: State) -> dict[str, str]:
+    paths = {port: _file_of(function, state.files) for port, function in state.ports.items()}
+    return {
+        port: function if (path := paths[port]) is None else f"{function} {state.files[path]}"
+        for port, function in state.ports.items()
+    }
 
 
 def _contracts(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:

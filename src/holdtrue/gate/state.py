@@ -87,6 +87,8 @@ class State(Model):
     contracts: dict[str, Any] = {}
     modules: dict[str, Pinned] = {}
     bindings: list[Bound] = []
+    ports: dict[str, str] = {}
+    """Port of the runtime → the function that fills it."""
     runtime: Runtime | None = None
 
     @property
@@ -144,6 +146,7 @@ def look(directory: Path, signers_file: str, told: Told) -> State:
         contracts=_contracts(told, lock.modules if lock else {}),
         modules=lock.modules if lock else {},
         bindings=lock.bindings if lock else [],
+        ports=lock.ports if lock else {},
         runtime=lock.runtime if lock else None,
     )
 

@@ -23,6 +23,8 @@ LEARNING, LONG_LEARNING = 0.6, 6.0
 """Seconds of watching an idle app: one that says nothing or much, and one that polls slowly."""
 OFTEN = 8
 """An idle statement that was heard so often has let every other loop be heard twice, even on a busy machine."""
+TURNS = 10
+"""Turns of our own loop in which a connection that has come is known for one, and what it says is read."""
 LATE, LONGEST = 3.0, 3.0
 """A loop that has not polled for this many of its intervals, and seconds, is not waited for: it may have ended."""
 PATIENCE = 20.0
@@ -127,7 +129,7 @@ class Quiet:
                     busy = now
                     polled.clear()
                 settled = self._is_settled(busy, now, self._web) and (not polls or self._has_polled(polled, busy, now))
-                if settled and not self._has_begun():
+                if settled and not self._has_begun() and not await self._is_approached(recording, seen):
                     if polls:
                         self._stale.clear()
                     return True
@@ -175,6 +177,13 @@ class Quiet:
             or any(attempt.outcome is Outcome.OPEN and not attempt.ended for attempt in self._mail.attempts)
             or any(not self.is_background(statement) for statement in self._wire.in_flight() if not statement.held)
         )
+
+    async def _is_approached(self, recording: Recording, seen: int) -> bool:
+        """Whether the app waits for what we did not get round to: take in what has arrived, and look again."""
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        fresh = recording.statements[seen:]
+        return self._working() or self._has_begun() or not all(self.is_background(statement) for statement in fresh)
 
     def _has_begun(self) -> bool:
         """Whether somebody is about to say something: an idle app says BEGIN, too, but something comes behind it."""

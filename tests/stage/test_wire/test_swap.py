@@ -1,11 +1,14 @@
 """Leading live connections to another database."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import psycopg
 import pytest
 
 from holdtrue.stage.wire import Listener, Wire
+from holdtrue.stage.wire.connector import Connector
 
 from .conftest import Bench
 
@@ -23,6 +26,30 @@ async def test_an_idle_pool_does_not_notice_a_swap_and_the_earlier_database_is_f
     bench.accounts = None
     for connection in pool:
         assert await _database_of(connection) == clone
+
+
+async def test_it_is_known_that_a_client_waits_for_a_connection_to_the_server(
+    bench: Bench, wire: Wire, web1: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[tuple[str, bool]] = []
+
+    def watched(name: str, make: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def call(*arguments: Any) -> Any:
+            known.append((name, wire.greeting))
+            return await make(*arguments)
+
+        return call
+
+    for name in ("open", "open_again"):
+        monkeypatch.setattr(Connector, name, watched(name, getattr(Connector, name)))
+    connection = await bench.connect(web1, autocommit=True)
+    await connection.execute("SELECT 1")
+    assert not wire.greeting
+    await wire.swap(await bench.database(template="template1"))
+    assert not wire.greeting
+    await connection.execute("SELECT 1")
+    assert known == [("open", True), ("open_again", True), ("open", True)]
+    assert not wire.greeting
 
 
 async def test_prepared_statements_survive_a_swap(bench: Bench, wire: Wire, web1: Listener, accounts: str) -> None:

@@ -77,8 +77,8 @@ class Session(asyncio.Protocol):
 
     @property
     def greeting(self) -> bool:
-        """The client is signing in, and has not heard yet whether it may."""
-        return self._phase in ("startup", "connecting")
+        """The client waits for a connection to the server: as it signs in, or asks for the first time after a swap."""
+        return self._phase in ("startup", "connecting") or self._connecting.locked()
 
     @property
     def backend(self) -> int:

@@ -247,7 +247,7 @@ class Wire:
 
     @property
     def greeting(self) -> bool:
-        """Whether a client is signing in."""
+        """Whether a client waits for a connection to the server, which is being made."""
         return any(session.greeting for session in self._hub.sessions)
 
     def _busy(self, processes: Collection[str] | None) -> bool:

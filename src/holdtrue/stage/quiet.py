@@ -109,6 +109,7 @@ class Quiet:
         start = busy = clock()
         polled: dict[Key, list[float]] = defaultdict(list)
         late: set[tuple[int, str]] = set()
+        calm = False
         with self._wire.record() as recording:
             seen = 0
             while (now := clock()) < start + patience:
@@ -116,7 +117,7 @@ class Quiet:
                 seen += len(fresh)
                 for statement in fresh:
                     if not self.is_background(statement):
-                        busy = max(busy, statement.at + statement.took)
+                        busy, calm = max(busy, statement.at + statement.took), False
                         polled.clear()
                     elif (
                         statement.connection in self._stale
@@ -126,9 +127,13 @@ class Quiet:
                     elif statement.at >= busy:
                         polled[key_of(statement)].append(statement.at + statement.took)
                 if self._working():
-                    busy = now
+                    busy, calm = now, False
                     polled.clear()
-                settled = self._is_settled(busy, now, self._web) and (not polls or self._has_polled(polled, busy, now))
+                # Once is enough: whoever stood still behind the last work, and has polled behind it, only polls.
+                calm = calm or (polls and not self._speaks() and self._is_settled(busy, now, self._worker, still=STEP))
+                settled = self._is_settled(busy, now, self._web) and (
+                    not polls or self._has_polled(polled, busy, now, calm=calm)
+                )
                 if settled and not self._has_begun() and not await self._is_approached(recording, seen):
                     if polls:
                         self._stale.clear()
@@ -148,8 +153,8 @@ class Quiet:
             self._parked.release()
             self._parked = None
 
-    def _has_polled(self, polled: dict[Key, list[float]], since: float, now: float) -> bool:
-        """Whether the worker stands still, and each of its loops has found no work after the last was done."""
+    def _has_polled(self, polled: dict[Key, list[float]], since: float, now: float, *, calm: bool) -> bool:
+        """Whether the worker is ``calm``, and each of its loops has found no work after the last was done."""
         times = {key: polled[key] for key in self.habits.polls}
         if not all(times.values()) or not times:
             # It is woken by what it is given, or polls so rarely that it is not waited for.
@@ -158,7 +163,7 @@ class Quiet:
         # Where no answer tells, a poll that found something is followed by work at once.
         if any(len(each) < ENOUGH and not self.habits.tells(key) for key, each in times.items()):
             return self._is_settled(max(each[0] for each in times.values()), now, self._worker)
-        return self._is_settled(since, now, self._worker, still=STEP)
+        return calm
 
     def _is_settled(self, busy: float, now: float, processes: Stillness, still: float = STILL) -> bool:
         """Whether what ended at ``busy`` was followed by nothing."""
@@ -184,6 +189,10 @@ class Quiet:
             await asyncio.sleep(0)
         fresh = recording.statements[seen:]
         return self._working() or self._has_begun() or not all(self.is_background(statement) for statement in fresh)
+
+    def _speaks(self) -> bool:
+        """Whether the worker waits for the answer to a statement."""
+        return any(statement.process == WORKER for statement in self._wire.in_flight() if not statement.held)
 
     def _has_begun(self) -> bool:
         """Whether somebody is about to say something: an idle app says BEGIN, too, but something comes behind it."""

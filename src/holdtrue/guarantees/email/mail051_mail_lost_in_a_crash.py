@@ -36,8 +36,8 @@ from holdtrue.stage.crew import FIRST
 from holdtrue.stage.steps import StepFailedError, meets
 from holdtrue.stage.wire import Point
 
-HELD = 0.4
-"""Seconds an answer is waited for while a write is held: one that is sent behind the write does not come."""
+HELD, SENT = 0.4, 0.05
+"""Seconds an answer is waited for while a write is held, and when the app stands still: behind the write none comes."""
 PATIENCE = 3.0
 """Seconds an answer may take while the provider hesitates; an app that waits for its provider answers afterwards."""
 
@@ -142,7 +142,9 @@ async def _behind(stage: Stage, name: str, last: Point) -> Harm | None:
         reached = asyncio.create_task(hold.reached())
         await asyncio.wait({asked, reached}, return_when=asyncio.FIRST_COMPLETED)
         # An answer that comes first has promised; the write that it owes may take a moment longer in a fresh process.
-        await asyncio.wait({asked} if reached.done() else {reached}, timeout=HELD if reached.done() else PATIENCE)
+        if reached.done():
+            await stage.quiet.rest(polls=False, patience=HELD)
+        await asyncio.wait({asked} if reached.done() else {reached}, timeout=SENT if reached.done() else PATIENCE)
         reached.cancel()
         answered_first = asked.done() and hold.is_reached
         if answered_first:

@@ -11,7 +11,7 @@ import pytest
 
 from holdtrue.stage import quiet
 from holdtrue.stage.crew import WEB, WORKER
-from holdtrue.stage.habits import Habits
+from holdtrue.stage.habits import Habits, learned
 from holdtrue.stage.quiet import Quiet
 from holdtrue.stage.wire import InFlight, Statement
 
@@ -119,3 +119,23 @@ async def test_who_waits_for_an_answer_is_at_work_though_nothing_of_it_runs(what
     asyncio.get_running_loop().call_later(0.2, waiting.clear)
     assert await listener.rest()
     assert not waiting
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells in /proc")
+async def test_loops_that_poll_all_the_time_are_at_rest_though_they_never_stand_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(quiet, "LONG_SILENCE", 1_000.0)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass")
+    try:
+        polling = Talk(*(index * 0.02 for index in range(500)))
+        silent = SimpleNamespace(in_flight=tuple, greeting=False, record=polling.record)
+        pids = {WORKER: [process.pid], WEB: []}
+        listener = Quiet(silent, SimpleNamespace(attempts=[]), SimpleNamespace(awaited=False), pids.__getitem__)  # type: ignore[arg-type]
+        listener.habits = learned([said(POLL, at, "SELECT 0") for at in (0.0, 0.02, 0.04)], 0.04)
+        assert await listener.rest()
+        monkeypatch.setattr(quiet, "BUSY_POLLING", 1_000.0)
+        assert not await listener.rest(patience=1.0)
+    finally:
+        process.kill()
+        await process.wait()

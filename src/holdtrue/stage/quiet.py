@@ -17,6 +17,8 @@ STEP, STILL = 0.004, 0.012
 """Seconds between two looks at the app's threads, and seconds in which none of them ran that mean rest."""
 SILENCE, LONG_SILENCE = 0.1, 1.0
 """Seconds without work on the wire that mean rest: where threads cannot be seen, and where they never stood still."""
+BUSY_POLLING = 0.5
+"""Seconds in which nothing but polls, often, mean rest even where the worker's threads never stand still."""
 ENOUGH = 2
 """Polls in a row, without work in between, that mean that there is none: what polls again has found nothing."""
 LEARNING, LONG_LEARNING = 0.6, 6.0
@@ -163,7 +165,8 @@ class Quiet:
         # Where no answer tells, a poll that found something is followed by work at once.
         if any(len(each) < ENOUGH and not self.habits.tells(key) for key, each in times.items()):
             return self._is_settled(max(each[0] for each in times.values()), now, self._worker)
-        return calm
+        # Loops that poll all the time never stand still; but one that polls again and again is at no work.
+        return calm or (now - since >= BUSY_POLLING and min(map(len, times.values())) >= OFTEN)
 
     def _is_settled(self, busy: float, now: float, processes: Stillness, still: float = STILL) -> bool:
         """Whether what ended at ``busy`` was followed by nothing."""

@@ -78,6 +78,6 @@ class Subject:
                 return _NOBODY[kind]
             # Shaped like the providers' own test credentials, which settings may insist on.
             start = {"stripe_key": "sk_test_", "stripe_webhook_secret": "whsec_"}.get(kind, "")
-            return made.setdefault(f"{kind}:{name}", start + secrets.token_urlsafe(48).replace("-", "x"))
+            return made.setdefault(f"{kind}:{name}", start + secrets.token_hex(32))
 
         return {name: _PLACEHOLDER.sub(value, text) for name, text in told.items()} | self.given

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 
 from holdtrue.stage.crew import WEB, WORKER
 from holdtrue.stage.habits import Habits, Key, key_of, learned
@@ -31,6 +32,23 @@ LATE, LONGEST = 3.0, 3.0
 """A loop that has not polled for this many of its intervals, and seconds, is not waited for: it may have ended."""
 PATIENCE = 20.0
 """Seconds after which an app that never rests is taken as it is."""
+
+
+@dataclass
+class _SinceWork:
+    """What was seen since the app last did any work."""
+
+    at: float
+    """When that ended."""
+    polled: dict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """When each loop has heard that there is none."""
+    calm: bool = False
+    """The worker stood still. Once is enough: whoever did, and has polled as well, only polls."""
+
+    def work(self, at: float) -> None:
+        """There was work, until then; what was seen before tells nothing."""
+        self.at, self.calm = at, False
+        self.polled.clear()
 
 
 class Quiet:
@@ -108,10 +126,9 @@ class Quiet:
         if polls:
             self.unpark()
         clock = asyncio.get_running_loop().time
-        start = busy = clock()
-        polled: dict[Key, list[float]] = defaultdict(list)
+        start = clock()
+        since = _SinceWork(start)
         late: set[tuple[int, str]] = set()
-        calm = False
         with self._wire.record() as recording:
             seen = 0
             while (now := clock()) < start + patience:
@@ -119,24 +136,21 @@ class Quiet:
                 seen += len(fresh)
                 for statement in fresh:
                     if not self.is_background(statement):
-                        busy, calm = max(busy, statement.at + statement.took), False
-                        polled.clear()
+                        since.work(max(since.at, statement.at + statement.took))
                     elif (
                         statement.connection in self._stale
                         and (again := (statement.connection, statement.shape)) not in late
                     ):
                         late.add(again)
-                    elif statement.at >= busy:
-                        polled[key_of(statement)].append(statement.at + statement.took)
-                if self._working():
-                    busy, calm = now, False
-                    polled.clear()
-                # Once is enough: whoever stood still behind the last work, and has polled behind it, only polls.
-                calm = calm or (polls and not self._speaks() and self._is_settled(busy, now, self._worker, still=STEP))
-                settled = self._is_settled(busy, now, self._web) and (
-                    not polls or self._has_polled(polled, busy, now, calm=calm)
-                )
-                if settled and not self._has_begun() and not await self._is_approached(recording, seen):
+                    elif statement.at >= since.at:
+                        since.polled[key_of(statement)].append(statement.at + statement.took)
+                asked = self._asked()
+                if self._working(asked):
+                    since.work(now)
+                if polls and not since.calm and all(statement.process != WORKER for statement in asked):
+                    since.calm = self._is_settled(since.at, now, self._worker, still=STEP)
+                settled = self._is_settled(since.at, now, self._web) and (not polls or self._has_polled(since, now))
+                if settled and not self._has_begun(asked) and not await self._is_approached(recording, seen):
                     if polls:
                         self._stale.clear()
                     return True
@@ -155,18 +169,18 @@ class Quiet:
             self._parked.release()
             self._parked = None
 
-    def _has_polled(self, polled: dict[Key, list[float]], since: float, now: float, *, calm: bool) -> bool:
-        """Whether the worker is ``calm``, and each of its loops has found no work after the last was done."""
-        times = {key: polled[key] for key in self.habits.polls}
+    def _has_polled(self, since: _SinceWork, now: float) -> bool:
+        """Whether the worker is calm, and each of its loops has found no work after the last was done."""
+        times = {key: since.polled[key] for key in self.habits.polls}
         if not all(times.values()) or not times:
             # It is woken by what it is given, or polls so rarely that it is not waited for.
             enough = max(LATE * self.habits.interval, LONGEST) if times else self.habits.interval
-            return now - since >= enough and self._is_settled(since, now, self._worker)
+            return now - since.at >= enough and self._is_settled(since.at, now, self._worker)
         # Where no answer tells, a poll that found something is followed by work at once.
         if any(len(each) < ENOUGH and not self.habits.tells(key) for key, each in times.items()):
             return self._is_settled(max(each[0] for each in times.values()), now, self._worker)
         # Loops that poll all the time never stand still; but one that polls again and again is at no work.
-        return calm or (now - since >= BUSY_POLLING and min(map(len, times.values())) >= OFTEN)
+        return since.calm or (now - since.at >= BUSY_POLLING and min(map(len, times.values())) >= OFTEN)
 
     def _is_settled(self, busy: float, now: float, processes: Stillness, still: float = STILL) -> bool:
         """Whether what ended at ``busy`` was followed by nothing."""
@@ -177,28 +191,26 @@ class Quiet:
             return False
         return now - busy >= (LONG_SILENCE if processes.tells else SILENCE)
 
-    def _working(self) -> bool:
+    def _asked(self) -> list[InFlight]:
+        """What the server was asked and has not answered."""
+        return [statement for statement in self._wire.in_flight() if not statement.held]
+
+    def _working(self, asked: Iterable[InFlight]) -> bool:
         """Whether the app waits for one of the instruments."""
         return (
             self._payments.awaited
             or self._wire.greeting
             or any(attempt.outcome is Outcome.OPEN and not attempt.ended for attempt in self._mail.attempts)
-            or any(not self.is_background(statement) for statement in self._wire.in_flight() if not statement.held)
+            or not all(self.is_background(statement) for statement in asked)
         )
+
+    def _has_begun(self, asked: Iterable[InFlight]) -> bool:
+        """Whether somebody is about to say something: an idle app says BEGIN, too, but something comes behind it."""
+        return any(key_of(statement) not in self.habits.polls for statement in asked)
 
     async def _is_approached(self, recording: Recording, seen: int) -> bool:
         """Whether the app waits for what we did not get round to: take in what has arrived, and look again."""
         for _ in range(TURNS):
             await asyncio.sleep(0)
-        fresh = recording.statements[seen:]
-        return self._working() or self._has_begun() or not all(self.is_background(statement) for statement in fresh)
-
-    def _speaks(self) -> bool:
-        """Whether the worker waits for the answer to a statement."""
-        return any(statement.process == WORKER for statement in self._wire.in_flight() if not statement.held)
-
-    def _has_begun(self) -> bool:
-        """Whether somebody is about to say something: an idle app says BEGIN, too, but something comes behind it."""
-        return any(
-            key_of(statement) not in self.habits.polls for statement in self._wire.in_flight() if not statement.held
-        )
+        fresh, asked = recording.statements[seen:], self._asked()
+        return self._working(asked) or self._has_begun(asked) or not all(map(self.is_background, fresh))

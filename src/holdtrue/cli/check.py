@@ -16,8 +16,9 @@ from rich.console import Console
 from holdtrue.check.events import CheckDone, Event
 from holdtrue.check.writers import json as json_writer
 from holdtrue.check.writers.text import TextWriter
-from holdtrue.cli.extras import needs_extra, uncollected
+from holdtrue.cli.extras import needs_extra
 from holdtrue.contract.errors import HoldtrueError
+from holdtrue.contract.imports import uncollected
 from holdtrue.contract.report import Report
 from holdtrue.contract.words import Verdict
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,14 +25,3 @@ def needs_extra(extra: str) -> Iterator[None]:
             f"a package that this command needs cannot be imported: {error.msg}",
             do=f'pip install "holdtrue[{extra}]"',
         ) from error
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Import without the garbage collector, for what an import makes stays (measured: a sixth of the time)."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()

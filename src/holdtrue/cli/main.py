@@ -18,6 +18,7 @@ from typer.core import TyperCommand
 from holdtrue import __version__
 from holdtrue.cli import gate
 from holdtrue.contract.errors import HoldtrueError, UsageError
+from holdtrue.contract.imports import uncollected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,8 +165,6 @@ def check(
     Starts the app as it is in a scratch environment, surrounds it with instruments (a database, a payment provider, a
     mail server), rehearses what production does, and says which guarantees are kept, broken or not run, with proof.
     """
-    from holdtrue.cli.extras import uncollected
-
     try:
         with uncollected():
             from holdtrue.cli.check import Request, run

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Self
 from uuid import UUID
 
-from fastapi import Query, Response
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import select
 
 from holdtrue.contract import Call, signed_in
 from holdtrue.contract.document import Inbox, Request
@@ -18,10 +17,7 @@ from holdtrue.modules.tenancy.errors import AddressNotVerified
 from holdtrue.modules.tenancy.fields import Body, Email, Line, RoleName, Slug, Token
 from holdtrue.modules.tenancy.models import Invitation, Membership
 from holdtrue.modules.tenancy.standing import mine
-from holdtrue.runtime import Router, Unit
-
-Before = Annotated[UUID | None, Query(description="Older than this one: the last of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=200)]
+from holdtrue.runtime import Before, Limit, Router, Unit, newest_first
 
 
 class NewTenant(Body):
@@ -136,10 +132,7 @@ def routes(*, role: str, founding: bool) -> Router:
     @router.get("/members", access=MEMBERS_READ)
     async def list_members(unit: Unit, before: Before = None, limit: Limit = 50) -> Members:
         """Newest first."""
-        query = select(Membership).where(Membership.tenant_id == unit.tenant)
-        if before is not None:
-            query = query.where(Membership.id < before)
-        rows = await unit.session.scalars(query.order_by(Membership.id.desc()).limit(limit))
+        rows = await newest_first(unit, Membership, before, limit)
         return Members(items=[MemberOut.model_validate(row) for row in rows])
 
     @router.patch("/members/{member_id}", access=MEMBERS_MANAGE, rehearse=Call(json_={"role": role}))
@@ -156,10 +149,7 @@ def routes(*, role: str, founding: bool) -> Router:
     @router.get("/members/invitations", access=MEMBERS_READ)
     async def list_invitations(unit: Unit, before: Before = None, limit: Limit = 50) -> Invitations:
         """Those that can be accepted, newest first."""
-        query = select(Invitation).where(Invitation.tenant_id == unit.tenant, *Invitation.still_open(unit.now()))
-        if before is not None:
-            query = query.where(Invitation.id < before)
-        rows = await unit.session.scalars(query.order_by(Invitation.id.desc()).limit(limit))
+        rows = await newest_first(unit, Invitation, before, limit, *Invitation.still_open(unit.now()))
         return Invitations(items=[InvitationOut.model_validate(row) for row in rows])
 
     @router.post(

@@ -90,24 +90,18 @@ def _money_sources(old: State | None, new: State) -> Iterator[Change]:
 
 def _ports(old: State | None, new: State) -> Iterator[Change]:
     """A function of the app's own is compared with the file that it stands in."""
-    was, now = (_fillers(old) if old else {}), _fillers(new)
-    for port in {**was, **now}:
-        if was.get(port) != now.get(port):
-            yield Change(
-                what=f"port {port}",
-                was=was.get(port, ""),
-                now=now.get(port, ""),
-                need=Need.PERMISSIONS,
-                why="what fills it decides who is let in, as whom, or what is recorded",
-            )
+    yield from _texts(
+        "port",
+        _fillers(old) if old else {},
+        _fillers(new),
+        Need.PERMISSIONS,
+        "what fills it decides who is let in, as whom, or what is recorded",
+    )
 
 
 def _fillers(state: State) -> dict[str, str]:
     paths = {port: _file_of(function, state.files) for port, function in state.ports.items()}
-    return {
-        port: function if (path := paths[port]) is None else f"{function} {state.files[path]}"
-        for port, function in state.ports.items()
-    }
+    return {port: f"{state.ports[port]} {state.files[path] if path else ''}".rstrip() for port, path in paths.items()}
 
 
 def _contracts(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
@@ -188,15 +182,14 @@ def _revisions(old: State | None, new: State) -> Iterator[Change]:
 
 
 def _moving_files(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
-    for path in sorted({**old, **new}):
-        if old.get(path) != new.get(path):
-            yield Change(
-                what=f"migration file {path}",
-                was=old.get(path, ""),
-                now=new.get(path, ""),
-                need=Need.MIGRATIONS,
-                why="it takes part in changing the database of production, as its owner",
-            )
+    why = "it takes part in changing the database of production, as its owner"
+    yield from _texts("migration file", old, new, Need.MIGRATIONS, why)
+
+
+def _texts(what: str, old: Mapping[str, str], new: Mapping[str, str], need: Need, why: str) -> Iterator[Change]:
+    for name in sorted({**old, **new}):
+        if old.get(name) != new.get(name):
+            yield Change(what=f"{what} {name}", was=old.get(name, ""), now=new.get(name, ""), need=need, why=why)
 
 
 def _signers(old: State | None, new: State) -> Iterator[Change]:

@@ -166,7 +166,7 @@ def _ways(point: Point, statement: Statement, mailed: float | None, last: frozen
 
 
 async def _play(stage: Stage, crash: Crash, later: list[Event], relation: Relation) -> Harm | None:
-    if _kills_first(crash):
+    if _kills(crash, FIRST):
         await stage.web(SECOND)
     await stage.reset(crash.before)
     answered = await _crash(stage, crash)
@@ -186,7 +186,7 @@ async def _play(stage: Stage, crash: Crash, later: list[Event], relation: Relati
 async def _differences(stage: Stage, crash: Crash, relation: Relation) -> list[str]:
     """What is otherwise than after an undisturbed delivery, when leases and timers have run out."""
     await stage.rest()
-    if not _kills_worker(crash):
+    if not _kills(crash, WORKER):
         differences = (await relation.expected()).differences(await relation.state())
         if not differences:
             return []
@@ -239,7 +239,7 @@ async def _kill(stage: Stage, crash: Crash, event: Event) -> Answer:
         if not hold.is_reached:
             raise _not_reached(crash)
         await stage.kill(victim)
-    if _kills_first(crash):
+    if _kills(crash, FIRST):
         await stage.promote(SECOND)  # the provider redelivers to the process that is left
     else:
         # Its supervisor starts it again when its lease has run out: a timer of the new one would not age with the rows.
@@ -253,12 +253,8 @@ def _not_reached(crash: Crash) -> StepFailedError:
     return StepFailedError("the processing did not come by that point again, so no crash was tried", where=crash.name)
 
 
-def _kills_first(crash: Crash) -> bool:
-    return crash.how == "kill before" and crash.point.process == FIRST
-
-
-def _kills_worker(crash: Crash) -> bool:
-    return crash.how == "kill before" and crash.point.process == WORKER
+def _kills(crash: Crash, process: str) -> bool:
+    return crash.how == "kill before" and crash.point.process == process
 
 
 GUARANTEE = Guarantee(

@@ -31,11 +31,11 @@ def test_what_a_package_names_as_public_is_what_can_be_imported_from_it(tree: Tr
 
 
 def _bound(path: Path) -> set[str]:
-    """The names of the project's own that a file binds at its top level, be it when they are first asked for."""
+    """The names of the project's own that a file binds at its top level, be it in an `if` or a `with`."""
     names: set[str] = set()
     body = ast.parse(path.read_text(encoding="utf-8")).body
-    late = [each for node in body if isinstance(node, ast.If) for each in node.body]
-    for node in [*body, *late]:
+    within = [each for node in body if isinstance(node, ast.If | ast.With) for each in node.body]
+    for node in [*body, *within]:
         match node:
             case ast.ImportFrom(module=str(module)) if module.startswith("holdtrue."):
                 names |= {alias.asname or alias.name for alias in node.names}

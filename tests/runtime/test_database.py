@@ -83,6 +83,28 @@ async def test_begin_and_commit_cost_no_wait_of_their_own(database: Database, tm
     assert await marks(database) == 4
 
 
+@pytest.mark.parametrize(
+    ("statement", "rows", "changed"),
+    [
+        ("INSERT INTO marks VALUES (7) RETURNING mark", [(7,)], 1),
+        ("SELECT count(*) FROM marks", [(2,)], 1),
+        ("UPDATE marks SET mark = 7", None, 2),
+    ],
+)
+async def test_among_the_last_statements_one_that_has_an_answer_gets_it_at_once(
+    database: Database, statement: str, rows: list[tuple[int]] | None, changed: int
+) -> None:
+    async with database.engine.connect() as connection:
+        await connection.run_sync(last_statements)
+        await many(connection)
+        result = await connection.execute(text(statement))
+        assert result.rowcount == changed
+        assert rows is None or result.all() == rows
+        await one(connection)
+        await connection.commit()
+    assert await marks(database) >= 3
+
+
 async def test_what_is_wrong_with_a_last_statement_is_told_by_the_commit_at_last_and_keeps_nothing(
     database: Database,
 ) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from tower.notes import DRAFT, HELLO, INDEX, NOTE_ADDED, SEEN, Draft, Note, NoteAdded, Notes, Provider, add_note
 
 from holdtrue.assembly import compose
@@ -31,6 +31,24 @@ async def test_an_exception_keeps_nothing(kit: Kit) -> None:
     assert await kit.sql("SELECT * FROM holdtrue_outbox") == []
     assert await kit.sql("SELECT * FROM doors_audit") == []
     assert await kit.sql("SELECT * FROM procrastinate_jobs") == []
+
+
+async def test_a_new_row_is_told_of_before_it_is_written_and_what_is_wrong_with_it_keeps_nothing(kit: Kit) -> None:
+    async with kit.unit(tenant=A) as unit:
+        kept = await add_note(unit, Draft(title="kept"))
+        assert await titles(kit) == []
+    assert [(row["id"], row["created_at"]) for row in await kit.sql("SELECT * FROM notes")] == [
+        (kept.id, kept.created_at)
+    ]
+    for _ in range(2):
+        unit = kit.unit(tenant=A)
+        with pytest.raises(IntegrityError):
+            async with unit:
+                await add_note(unit, Draft(title="lost"))
+                unit.session.add(Note(id=kept.id, title="twice"))
+        assert not unit.in_transaction
+    assert await titles(kit) == ["kept"]
+    assert len(await kit.sql("SELECT * FROM doors_audit")) == 1
 
 
 async def test_raw_sql_of_one_tenant_reaches_no_row_of_another(kit: Kit) -> None:

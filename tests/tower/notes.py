@@ -141,7 +141,6 @@ async def add_note(unit: UnitOfWork, draft: Draft) -> Note:
     draft = await unit.transform(DRAFT, draft)
     note = Note(title=draft.title)
     unit.session.add(note)
-    await unit.session.flush()
     added = NoteAdded(note_id=note.id, title=note.title)
     await unit.emit(NOTE_ADDED, added)
     await unit.observe(SEEN, added)

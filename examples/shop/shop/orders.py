@@ -91,7 +91,6 @@ async def place(unit: UnitOfWork, wanted: OrderIn) -> Order:
             )
         )
     unit.session.add(order)
-    await unit.session.flush()
     await unit.guard(PLACING, told(order))
     await unit.emit(ORDER_PLACED, told(order))
     return order

@@ -56,7 +56,6 @@ class Repricing(Body):
 async def add(unit: UnitOfWork, wanted: ProductIn) -> Product:
     product = Product(**wanted.model_dump())
     unit.session.add(product)
-    await unit.session.flush()
     await unit.emit(PRODUCT_ADDED, _told(product))
     return product
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline, AsyncServerCursor
 from psycopg import Error as DriverError
@@ -48,10 +48,11 @@ class _Connection(AsyncConnection[Any]):
     """Sends the last statements of a transaction along with its COMMIT."""
 
     _last: AbstractAsyncContextManager[AsyncPipeline] | None = None
+    last: AsyncPipeline | None = None
 
     async def begin_last(self) -> None:
         self._last = self.pipeline()
-        await self._last.__aenter__()
+        self.last = await self._last.__aenter__()
 
     async def commit(self) -> None:
         if self._last is None:
@@ -71,14 +72,14 @@ class _Connection(AsyncConnection[Any]):
         await super().rollback()
 
     async def _end_last(self, last: AbstractAsyncContextManager[AsyncPipeline]) -> None:
-        self._last = None
+        self._last = self.last = None
         await last.__aexit__(None, None, None)
 
 
 def last_statements(connection: Connection) -> None:
-    """What is executed from here on goes to the server along with COMMIT, which tells what was wrong with it at last.
+    """Each INSERT from here on goes to the server along with COMMIT, which tells what was wrong with it at last.
 
-    Between here and the commit there can be no statement whose rows are read.
+    Any other statement is answered at once, as an INSERT is that returns rows; together with all before it.
     """
     driven = connection.connection.dbapi_connection
     assert isinstance(driven, AdaptedConnection)  # noqa: S101 - of every asynchronous driver
@@ -92,10 +93,18 @@ class _Cursor(AsyncCursor[Any]):
     """
 
     async def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
-        if not _idle(self.connection):
+        connection = cast(_Connection, self.connection)
+        if connection.last is not None:
+            if _idle(connection):
+                await _begin(connection)
+            await super().execute(query, params, **options)
+            if not query.startswith("INSERT") or "RETURNING" in query:
+                await connection.last.sync()
+            return self
+        if not _idle(connection):
             return await super().execute(query, params, **options)
-        async with self.connection.pipeline():
-            await _begin(self.connection)
+        async with connection.pipeline():
+            await _begin(connection)
             return await super().execute(query, params, **options)
 
     async def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:

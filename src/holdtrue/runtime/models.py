@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, DateTime, FetchedValue, MetaData, Table, Text, Uuid, func
+from sqlalchemy import BigInteger, Column, DateTime, FetchedValue, MetaData, Table, Text, Uuid, event, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from holdtrue.runtime.context import uuid7
+from holdtrue.runtime.context import utc_now, uuid7
 
 
 class Model(DeclarativeBase):
@@ -29,6 +29,13 @@ class Row:
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7, sort_order=-1)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), sort_order=99)
+
+
+@event.listens_for(Row, "init", propagate=True)
+def _known_from_the_start(_: Row, __: object, values: dict[str, Any]) -> None:
+    """What is new can be told of before it is written, and no writing waits for what the database would answer."""
+    values.setdefault("id", uuid7())
+    values.setdefault("created_at", utc_now())
 
 
 class TenantRow(Row):

@@ -68,10 +68,11 @@ class Mailer(Protocol):
     async def __call__(self, unit: UnitOfWork, template: MailTemplate, to: str, payload: BaseModel) -> None: ...
 
 
+Statement = tuple[Executable, Sequence[Mapping[str, Any]]]
+"""One that is compiled once, and what differs: its parameters, for each time that it is to be executed."""
+
+
 class Recorder(Protocol):
-    """Filled by audit: the statements that keep these facts, all of one transaction, of one tenant or of none.
+    """Filled by audit: the statements that keep these facts, all of one transaction, of one tenant or of none."""
 
-    They go along with the commit: none of them may return rows.
-    """
-
-    def __call__(self, facts: Sequence[AuditFact]) -> Sequence[Executable]: ...
+    def __call__(self, facts: Sequence[AuditFact]) -> Sequence[Statement]: ...

@@ -303,14 +303,14 @@ class UnitOfWork:
         owed, self._pending, self._facts = self._pending, [], []
 
         def keep(session: Session) -> None:
-            if owed or statements:
-                session.flush()
+            if owed or statements or session.new:
                 connection = session.connection()
                 last_statements(connection)
+                session.flush()
                 if owed:
                     outbox.put(connection, self._context.tenant, owed)
-                for statement in statements:
-                    connection.execute(statement)
+                for statement, rows in statements:
+                    connection.execute(statement, rows)
             session.commit()
 
         await self.session.run_sync(keep)

@@ -12,13 +12,14 @@ from uuid import UUID
 
 import httpx
 from pydantic import BaseModel
-from sqlalchemy import Executable, MetaData, insert, select
+from sqlalchemy import MetaData, insert, select
 from sqlalchemy.orm import Mapped
 
 from holdtrue.assembly.testing import Kit
 from holdtrue.contract import Contract, MailTemplate, Permission, global_table, signed_in
 from holdtrue.modules.auth import LiveUnit
 from holdtrue.runtime import AuditFact, Credentials, Model, Module, Principal, Router, Row, Unit, UnitOfWork
+from holdtrue.runtime.ports import Statement
 
 READ = Permission(name="house.read", doc="look inside")
 WRITE = Permission(name="house.write", doc="change what is inside")
@@ -98,7 +99,7 @@ async def mail(unit: UnitOfWork, template: MailTemplate, to: str, payload: BaseM
     unit.session.add(Mail(template=template.name, recipient=to, payload=payload.model_dump(mode="json")))
 
 
-def record(facts: Sequence[AuditFact]) -> Sequence[Executable]:
+def record(facts: Sequence[AuditFact]) -> Sequence[Statement]:
     rows = [
         {
             "id": fact.id,
@@ -111,7 +112,7 @@ def record(facts: Sequence[AuditFact]) -> Sequence[Executable]:
         }
         for fact in facts
     ]
-    return [insert(Audit).values(rows)]
+    return [(insert(Audit), rows)]
 
 
 def House() -> Module:  # noqa: N802

@@ -8,11 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import Executable, MetaData, insert
+from sqlalchemy import MetaData, insert
 from sqlalchemy.orm import Mapped
 
 from holdtrue.contract import Contract, MailTemplate, Table
 from holdtrue.runtime import AuditFact, Credentials, Model, Module, Principal, TenantRow, UnitOfWork
+from holdtrue.runtime.ports import Statement
 
 
 class Base(Model):
@@ -62,7 +63,7 @@ async def mail(unit: UnitOfWork, template: MailTemplate, to: str, payload: BaseM
     unit.session.add(DoorsMail(template=template.name, recipient=to, payload=payload.model_dump(mode="json")))
 
 
-def record(facts: Sequence[AuditFact]) -> Sequence[Executable]:
+def record(facts: Sequence[AuditFact]) -> Sequence[Statement]:
     """Keep them."""
     rows = [
         {
@@ -77,7 +78,7 @@ def record(facts: Sequence[AuditFact]) -> Sequence[Executable]:
         for fact in facts
         if fact.tenant is not None
     ]
-    return [insert(DoorsAudit).values(rows)] if rows else []
+    return [(insert(DoorsAudit), rows)] if rows else []
 
 
 def Doors(*, authenticator: bool = True) -> Module:  # noqa: N802  (reads like the modules it stands for)

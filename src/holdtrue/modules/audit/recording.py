@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Executable, bindparam, text
+from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from holdtrue.modules.audit.redaction import Secrets
 from holdtrue.runtime import AuditFact
 from holdtrue.runtime.context import NO_TENANT
+from holdtrue.runtime.ports import Statement
 
 _COLUMNS = {
     "tenant_id": "uuid",
@@ -32,9 +33,9 @@ class Recording:
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
 
-    def __call__(self, facts: Sequence[AuditFact]) -> Sequence[Executable]:
+    def __call__(self, facts: Sequence[AuditFact]) -> Sequence[Statement]:
         """One statement for all of them."""
-        return (_RECORD.bindparams(facts=[self._row(fact) for fact in facts]),)
+        return [(_RECORD, [{"facts": [self._row(fact) for fact in facts]}])]
 
     def _row(self, fact: AuditFact) -> dict[str, Any]:
         return {

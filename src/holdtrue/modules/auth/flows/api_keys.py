@@ -73,7 +73,6 @@ async def create_api_key(unit: UnitOfWork, *, name: str, scopes: Sequence[str], 
         expires_at=unit.now() + timedelta(days=days),
     )
     unit.session.add(row)
-    await unit.session.flush()
     told = ApiKeyCreated(key_id=row.id, name=name, scopes=tuple(row.scopes), expires_at=row.expires_at)
     await unit.emit(API_KEY_CREATED, told)
     return NewKey(row=row, key=f"{prefix}.{secret}")

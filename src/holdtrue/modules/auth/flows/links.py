@@ -53,7 +53,6 @@ async def _ask(unit: UnitOfWork, purpose: Purpose, email: str, minutes: int) -> 
         return
     link = Link(purpose=purpose, email=email, expires_at=unit.now() + timedelta(minutes=minutes))
     unit.session.add(link)
-    await unit.session.flush()
     await unit.enqueue(SEND_LINK, LinkAsked(link_id=link.id))
 
 

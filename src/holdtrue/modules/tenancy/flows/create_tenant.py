@@ -42,7 +42,6 @@ async def create_tenant(unit: UnitOfWork, *, name: str, slug: str, founder: Foun
         raise SlugTaken
     owner = Membership(user_id=founder.user_id, email=founder.email.lower(), role=ports.roles.owner)
     unit.session.add(owner)
-    await unit.session.flush()
     await unit.emit(
         TENANT_CREATED, TenantCreated(tenant_id=tenant.id, name=name, slug=slug, founder_id=founder.user_id)
     )

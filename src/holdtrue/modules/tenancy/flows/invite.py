@@ -63,7 +63,6 @@ async def invite(unit: UnitOfWork, *, email: str, role: str) -> Invitation:
         created_at=unit.now(),
     )
     unit.session.add(invitation)
-    await unit.session.flush()
     await unit.emit(
         MEMBER_INVITED, MemberInvited(invitation_id=invitation.id, role=role, replaced=tuple(replaced.all()))
     )

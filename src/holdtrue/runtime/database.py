@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Self, cast
 
 from psycopg import AsyncConnection, AsyncCursor, AsyncPipeline, AsyncServerCursor
 from psycopg import Error as DriverError
+from psycopg.abc import PQGen
+from psycopg.generators import send
 from psycopg.pq import TransactionStatus
 from sqlalchemy import AdaptedConnection, Connection, event, text
 from sqlalchemy.engine import make_url
@@ -44,36 +48,66 @@ def psycopg_url(url: str) -> str:
     return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
+class _Pipeline(AsyncPipeline):
+    """Sends everything at once, with the Sync at its end; the driver's own wakes the server for each statement."""
+
+    def say(self, command: bytes) -> None:
+        """A command without parameters and without rows."""
+        self.command_queue.append(partial(self.pgconn.send_query_params, command, None))
+        self.result_queue.append(None)
+
+    def _communicate_gen(self) -> PQGen[None]:
+        while self.command_queue:
+            self.command_queue.popleft()()
+        yield from ()
+
+    def _fetch_gen(self, *, flush: bool) -> PQGen[None]:
+        yield from send(self.pgconn)
+        yield from super()._fetch_gen(flush=flush)
+
+    def _exit_gen(self) -> PQGen[None]:
+        return self._sync_gen()
+
+
 class _Connection(AsyncConnection[Any]):
     """Sends the last statements of a transaction along with its COMMIT."""
 
-    _last: AbstractAsyncContextManager[AsyncPipeline] | None = None
-    last: AsyncPipeline | None = None
+    last: _Pipeline | None = None
+
+    @asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[_Pipeline]:
+        self._pipeline = pipeline = _Pipeline(self)
+        try:
+            async with pipeline:
+                yield pipeline
+        finally:
+            self._pipeline = None
 
     async def begin_last(self) -> None:
-        self._last = self.pipeline()
-        self.last = await self._last.__aenter__()
+        self._pipeline = self.last = await _Pipeline(self).__aenter__()
 
     async def commit(self) -> None:
-        if self._last is None:
+        if self.last is None:
             await super().commit()
             return
         try:
-            await AsyncCursor(self).execute("COMMIT")
-            await self._end_last(self._last)
+            self.last.say(b"COMMIT")
+            await self._end_last(self.last)
         except DriverError:  # as after any COMMIT that fails, the transaction is over
             await self.rollback()
             raise
 
     async def rollback(self) -> None:
-        if self._last is not None:
+        if self.last is not None:
             with suppress(DriverError):  # of a statement that is undone now
-                await self._end_last(self._last)
+                await self._end_last(self.last)
         await super().rollback()
 
-    async def _end_last(self, last: AbstractAsyncContextManager[AsyncPipeline]) -> None:
-        self._last = self.last = None
-        await last.__aexit__(None, None, None)
+    async def _end_last(self, last: AsyncPipeline) -> None:
+        try:
+            await last.__aexit__(None, None, None)
+        finally:
+            self._pipeline = self.last = None
 
 
 def last_statements(connection: Connection) -> None:
@@ -96,15 +130,15 @@ class _Cursor(AsyncCursor[Any]):
         connection = cast(_Connection, self.connection)
         if connection.last is not None:
             if _idle(connection):
-                await _begin(connection)
+                connection.last.say(b"BEGIN")
             await super().execute(query, params, **options)
             if not query.startswith("INSERT") or "RETURNING" in query:
                 await connection.last.sync()
             return self
         if not _idle(connection):
             return await super().execute(query, params, **options)
-        async with connection.pipeline():
-            await _begin(connection)
+        async with connection.pipeline() as pipeline:
+            pipeline.say(b"BEGIN")
             return await super().execute(query, params, **options)
 
     async def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:

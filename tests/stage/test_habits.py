@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from holdtrue.stage.habits import Habits, key_of, learned
 from holdtrue.stage.quiet import OFTEN, Quiet
 from holdtrue.stage.wire import Statement
+
+NOBODY = SimpleNamespace(pids=lambda _: [], guard_pids=lambda _: [])
 
 POLL = "select id from jobs where due_at <= ? for update skip locked"
 
@@ -119,7 +122,7 @@ async def test_what_a_worker_says_once_as_it_starts_is_no_habit_however_slow_it_
     heard = Heard(polls, starting, polls, polls, polls)
     monkeypatch.setattr("holdtrue.stage.quiet.asyncio.sleep", lambda _: asyncio.to_thread(heard.look))
     monkeypatch.setattr("holdtrue.stage.quiet.LEARNING", 0.01)
-    quiet = Quiet(heard, None, None, lambda _: [])  # type: ignore[arg-type]
+    quiet = Quiet(heard, None, None, NOBODY)  # type: ignore[arg-type]
     await quiet.learn(worker=True)
     assert quiet.habits.polls == {("worker", POLL)}
     assert not quiet.is_background(starting[0])

@@ -15,7 +15,7 @@ from holdtrue.stage.habits import Habits, learned
 from holdtrue.stage.quiet import Quiet
 from holdtrue.stage.wire import InFlight, Statement
 
-from .test_habits import POLL, said
+from .test_habits import NOBODY, POLL, said
 
 
 class Talk:
@@ -43,7 +43,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def watching(*moments: float) -> Quiet:
-    return Quiet(Talk(*moments), None, None, lambda _: [])  # type: ignore[arg-type]
+    return Quiet(Talk(*moments), None, None, NOBODY)  # type: ignore[arg-type]
 
 
 async def test_a_worker_that_polls_slowly_is_heard() -> None:
@@ -87,7 +87,12 @@ async def test_a_worker_that_computes_is_at_work_though_it_says_nothing() -> Non
     try:
         pids = {WORKER: [process.pid], WEB: []}
         silent = SimpleNamespace(in_flight=tuple, greeting=False, record=Talk().record)
-        listener = Quiet(silent, SimpleNamespace(attempts=[]), SimpleNamespace(awaited=False), pids.__getitem__)  # type: ignore[arg-type]
+        listener = Quiet(
+            silent,
+            SimpleNamespace(attempts=[]),
+            SimpleNamespace(awaited=False),
+            SimpleNamespace(pids=pids.__getitem__, guard_pids=lambda _: []),
+        )  # type: ignore[arg-type]
         assert await listener.rest()
         process.stdin.write(b"work\n")
         assert await process.stdout.readline() == b"begun\n"
@@ -114,7 +119,7 @@ async def test_who_waits_for_an_answer_is_at_work_though_nothing_of_it_runs(what
         def in_flight(self) -> list[InFlight]:
             return [begin] if "a transaction's begin" in waiting else []
 
-    listener = Quiet(Silent(), SimpleNamespace(attempts=[]), Payments(), lambda _: [])  # type: ignore[arg-type]
+    listener = Quiet(Silent(), SimpleNamespace(attempts=[]), Payments(), NOBODY)  # type: ignore[arg-type]
     listener.habits = Habits(said={(WORKER, "begin"): frozenset({"BEGIN"})})
     asyncio.get_running_loop().call_later(0.2, waiting.clear)
     assert await listener.rest()
@@ -131,7 +136,12 @@ async def test_loops_that_poll_all_the_time_are_at_rest_though_they_never_stand_
         polling = Talk(*(index * 0.02 for index in range(500)))
         silent = SimpleNamespace(in_flight=tuple, greeting=False, record=polling.record)
         pids = {WORKER: [process.pid], WEB: []}
-        listener = Quiet(silent, SimpleNamespace(attempts=[]), SimpleNamespace(awaited=False), pids.__getitem__)  # type: ignore[arg-type]
+        listener = Quiet(
+            silent,
+            SimpleNamespace(attempts=[]),
+            SimpleNamespace(awaited=False),
+            SimpleNamespace(pids=pids.__getitem__, guard_pids=lambda _: []),
+        )  # type: ignore[arg-type]
         listener.habits = learned([said(POLL, at, "SELECT 0") for at in (0.0, 0.02, 0.04)], 0.04)
         assert await listener.rest()
         monkeypatch.setattr(quiet, "BUSY_POLLING", 1_000.0)

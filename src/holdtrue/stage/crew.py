@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
-from holdtrue.contract.document import Command, Document
+from holdtrue.contract.document import Command, Document, Process
 from holdtrue.contract.errors import HoldtrueError
 from holdtrue.stage.process import AppProcess, start_on_port
 
@@ -36,6 +36,11 @@ Equip = Callable[[str], Awaitable[Build]]
 """Sets up the instruments for a process of that name, and returns what builds it with them in its environment."""
 
 
+def web_command(process: Process) -> Command:
+    """How a web process is started."""
+    return process.start or f"{{python}} -m uvicorn {process.asgi} --host 127.0.0.1 --port {{port}}"
+
+
 class Crew:
     """Starts, kills and replaces the app's processes."""
 
@@ -52,11 +57,6 @@ class Crew:
     def has_worker(self) -> bool:
         """Whether the app has a worker process of its own."""
         return self._process.worker is not None
-
-    @property
-    def web_command(self) -> Command:
-        """How a web process is started."""
-        return self._process.start or f"{{python}} -m uvicorn {self._process.asgi} --host 127.0.0.1 --port {{port}}"
 
     def begin(self, name: str) -> asyncio.Task[Member]:
         """Start a process in the background, unless it is there already."""
@@ -89,6 +89,11 @@ class Crew:
         """The roots of the process trees that live, of the web or of the worker."""
         members = [member for member in self._started() if (member.name == WORKER) == (kind == WORKER)]
         return [pid for member in members if (pid := member.process.root_pid) is not None]
+
+    def guard_pids(self, kind: str) -> list[int]:
+        """Who answers for the kernel when they connect; in the same trees, unless they were forked."""
+        members = [member for member in self._started() if (member.name == WORKER) == (kind == WORKER)]
+        return [pid for member in members if (pid := member.process.guard_pid) is not None]
 
     async def notice(self, port: int) -> None:
         """Take notice if the process that did not answer on a port has ended: its connection ends before it does."""
@@ -177,7 +182,7 @@ class Crew:
             await self._until_it_works(worker)
             return Member(name=name, process=worker, port=None)
         web, port = await start_on_port(
-            lambda port: build(self.web_command, port),
+            lambda port: build(web_command(self._process), port),
             port=None,
             url_path=self._process.ready,
             patience=self._process.ready_seconds,

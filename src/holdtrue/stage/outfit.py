@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from holdtrue.contract.document import Command
 from holdtrue.contract.errors import HoldtrueError
 from holdtrue.stage import process
-from holdtrue.stage.crew import Build
+from holdtrue.stage.crew import Build, web_command
 from holdtrue.stage.mail import MailServer
 from holdtrue.stage.payments import HOSTS, StripeDouble
 from holdtrue.stage.placeholders import Instruments
@@ -74,7 +74,7 @@ class Outfit:
         return done.output
 
     @asynccontextmanager
-    async def unmigrated(self, command: Command) -> AsyncIterator[tuple[int, Wire] | None]:
+    async def unmigrated(self) -> AsyncIterator[tuple[int, Wire] | None]:
         """Start a web process on an empty database; None when it refuses to run there. Gives its port and its wire."""
         setting = self.setting
         empty = await setting.empty_database(f"unmigrated{self.lane}")
@@ -83,7 +83,7 @@ class Outfit:
                 build = self._build("unmigrated", self._instruments(await wire.listen("unmigrated", empty), wire))
                 try:
                     web, port = await process.start_on_port(
-                        lambda port: build(command, port),
+                        lambda port: build(web_command(setting.document.process), port),
                         port=None,
                         url_path=None,
                         patience=setting.document.process.ready_seconds,
@@ -108,11 +108,13 @@ class Outfit:
 
         def build(command: Command, port: int | None) -> AppProcess:
             values: dict[str, str] = {"python": str(self.setting.python), "port": str(port or 0)}
+            zygotes = self.setting.zygotes
             return AppProcess(
                 f"{name} of stage {self.lane}",
                 instruments.command(command, values),
                 cwd=self.setting.copy,
-                env=self._environment(instruments, values),
+                env=self._environment(instruments, values) | zygotes.environment(command),
+                mother=zygotes.of(command),
                 log_path=self.setting.logs / f"{name}-{self.lane}.log",
                 redact=self.setting.redactor.text,
             )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
-from holdtrue.stage.crew import WEB, WORKER
+from holdtrue.stage.crew import WEB, WORKER, Crew
 from holdtrue.stage.habits import Habits, Key, key_of, learned
 from holdtrue.stage.mail import MailServer, Outcome
 from holdtrue.stage.payments import StripeDouble
@@ -54,14 +55,13 @@ class _SinceWork:
 class Quiet:
     """Tells work from background polling, and parks the worker between the cases that need it."""
 
-    def __init__(
-        self, wire: Wire, mail: MailServer, payments: StripeDouble, pids: Callable[[str], Collection[int]]
-    ) -> None:
+    def __init__(self, wire: Wire, mail: MailServer, payments: StripeDouble, crew: Crew) -> None:
         self._wire = wire
         self._mail = mail
         self._payments = payments
-        self._web = Stillness(lambda: pids(WEB))
-        self._worker = Stillness(lambda: pids(WORKER))
+        self._web, self._worker = (
+            Stillness(partial(crew.pids, kind), alone=partial(crew.guard_pids, kind)) for kind in (WEB, WORKER)
+        )
         self.habits = Habits()
         self._parked: Pause | None = None
         self._stale: set[int] = set()

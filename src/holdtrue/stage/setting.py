@@ -13,6 +13,7 @@ from typing import Any
 from holdtrue.contract.document import Command, Document
 from holdtrue.contract.errors import HoldtrueError
 from holdtrue.stage import process
+from holdtrue.stage.crew import web_command
 from holdtrue.stage.database import Cluster, Databases
 from holdtrue.stage.evidence import Redactor, keep_logs
 from holdtrue.stage.extensions import cluster_with
@@ -30,6 +31,7 @@ from holdtrue.stage.scene import Scene, Twin
 from holdtrue.stage.scratch import scratch_directory
 from holdtrue.stage.stage import Stage
 from holdtrue.stage.wire import Statement, Upstream, Wire
+from holdtrue.stage.zygotes import Zygotes
 
 COMMAND_PATIENCE = 300.0
 """Seconds a migration or a seed command may take."""
@@ -56,6 +58,7 @@ class Setting:
     tell: Callable[[str], None]
     secret_root: bytes
     migration_wire: Wire
+    zygotes: Zygotes = field(init=False)
     base: str = ""
     """The database as the migrations leave it, frozen."""
     scene: Scene | None = None
@@ -135,6 +138,10 @@ class Setting:
                     secret_root=secrets.token_bytes(32),
                     migration_wire=await stack.enter_async_context(Wire(upstream=Upstream.of(cluster), seed=seed)),
                 )
+                setting.zygotes = await stack.enter_async_context(Zygotes(setting))
+                for command in (web_command(document.process), document.process.worker):
+                    if command is not None:
+                        setting.zygotes.of(command)  # it imports while the migrations run
                 await cluster.roles(setting.owner, setting.runtime)
                 setting.base = await setting.empty_database(BASE)
             except OSError as error:

@@ -66,7 +66,7 @@ class Stage:
         self.payments = StripeDouble(authority=setting.authority, seed=str(setting.seed), clock=Clock(time.time))
         self.mail = MailServer()
         self.crew = Crew(setting.document, self._equip, self._spoke)
-        self.quiet = Quiet(self.wire, self.mail, self.payments, self.crew.pids)
+        self.quiet = Quiet(self.wire, self.mail, self.payments, self.crew)
         self.client = Client()
         self.player = Player(
             cast=self.cast,

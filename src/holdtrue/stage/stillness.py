@@ -19,10 +19,11 @@ _WAITING = frozenset(b"SIt")
 
 
 class Stillness:
-    """Knows since when no thread of some processes, and of all that they forked, has run."""
+    """Knows since when no thread of some processes, and of all that they forked, has run; ``alone``: but for those."""
 
-    def __init__(self, pids: Callable[[], Collection[int]]) -> None:
+    def __init__(self, pids: Callable[[], Collection[int]], alone: Callable[[], Collection[int]] = tuple) -> None:
         self._pids = pids
+        self._alone = alone
         self._family: tuple[int, ...] = ()
         self._marks: dict[tuple[int, str], bytes] = {}
         self._since = self._looked = float("-inf")
@@ -39,7 +40,7 @@ class Stillness:
         marks = self._look() if self.tells else None
         if marks is None or marks != self._marks or now - self._looked > LATE * step:
             self._since = now
-            self._family = _family(self._pids())
+            self._family = tuple({*_family(self._pids()), *self._alone()})
             self._marks = marks or {}
         self._looked = now
         return self._since

@@ -95,7 +95,7 @@ async def _unmigrated(stage: Stage) -> Harm | None:
     ready = stage.document.process.ready
     if ready is None:
         return None
-    async with stage.outfit.unmigrated(stage.crew.web_command) as started:
+    async with stage.outfit.unmigrated() as started:
         if started is None:
             return None
         port, wire = started

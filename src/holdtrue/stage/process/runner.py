@@ -8,10 +8,11 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from holdtrue.stage.process.errors import PortInUseError, StartError
 from holdtrue.stage.process.ports import listens, says_in_use
@@ -19,7 +20,7 @@ from holdtrue.stage.process.probe import Probe
 
 Redactor = Callable[[str], str]
 
-_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+_SUPERVISOR = (sys.executable, "-I", "-S", str(Path(__file__).with_name("supervisor.py")))
 _TAIL_BYTES = 16_384
 _LONGEST_SECRET = 1_024
 
@@ -29,6 +30,21 @@ def unredacted(text: str) -> str:
     return text
 
 
+class Mother(Protocol):
+    """Forks processes instead of starting them (``zygote.py``)."""
+
+    @property
+    def guard_pid(self) -> int | None:
+        """The process that answers for the kernel when one of the children connects."""
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the kernel guards her, and with her the children."""
+
+    async def fork(self, order: dict[str, object], stdin: socket.socket, stdout: socket.socket) -> bool:
+        """Have a process forked, under a supervisor with these ends; False if it cannot be."""
+
+
 class AppProcess:
     """One process of the app, with all that it forks, in a session of its own, stdin closed, output in a file.
 
@@ -36,7 +52,7 @@ class AppProcess:
     in a scratch directory, and is shown through ``log()`` alone, which redacts.
 
     A ``sealed`` process cannot connect outside this machine (``seal.py``); once started, ``sealed`` tells whether the
-    kernel agreed. Only installers run unsealed.
+    kernel agreed. Only installers run unsealed. With a ``mother`` it is forked, where she can.
     """
 
     def __init__(
@@ -49,6 +65,8 @@ class AppProcess:
         log_path: Path,
         redact: Redactor = unredacted,
         sealed: bool = True,
+        mother: Mother | None = None,
+        descriptors: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.command = list(command)
@@ -59,9 +77,16 @@ class AppProcess:
         self.exited = asyncio.Event()
         self.pid: int | None = None
         self.returncode: int | None = None
+        self.root_pid: int | None = None
+        """The supervisor's, which all of the app's descend from, while it lives."""
+        self.guard_pid: int | None = None
+        """Who answers for the kernel when they connect."""
         self._redact = redact
+        self._mother = mother
+        self._descriptors = list(descriptors)
         self._log_start = 0
-        self._supervisor: asyncio.subprocess.Process | None = None
+        self._leash: asyncio.StreamWriter | None = None
+        self._mouth: asyncio.StreamWriter | None = None
         self._started: asyncio.Future[None] | None = None
         self._reader: asyncio.Task[None] | None = None
 
@@ -70,46 +95,51 @@ class AppProcess:
         """Whether the app's main process was started and nothing said yet that it has ended."""
         return self.pid is not None and not self.exited.is_set()
 
-    @property
-    def root_pid(self) -> int | None:
-        """The supervisor's, which all of the app's descend from; it answers for the kernel when they connect."""
-        return self._supervisor.pid if self._supervisor is not None and self.alive else None
-
     async def start(self) -> None:
         """Starts the command; returns when it runs, which is before it is ready.
 
         Raises ``StartError`` when the command cannot be executed at all.
         """
-        if self._supervisor is not None:
+        if self._leash is not None:
             raise RuntimeError(f"{self.name} was started before; make a new AppProcess for a new run")
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         self.log_path.touch(mode=0o600)
         self._log_start = self.log_path.stat().st_size  # a file kept over a restart: only this run's words count
         self._started = asyncio.get_running_loop().create_future()
-        self._supervisor = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", str(_SUPERVISOR),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={},
-            start_new_session=True,
-        )  # fmt: skip
-        self._reader = asyncio.create_task(self._read_events(self._supervisor), name=f"supervisor of {self.name}")
-        data = json.dumps(
-            {
-                "command": self.command,
-                "cwd": str(self.cwd),
-                "env": self.env,
-                "log": str(self.log_path),
-                "sealed": self.sealed,
-            }
-        ).encode()
+        # Two of them: what is unread on its stdin when it ends must not cut off what it said.
+        (stdin, orders), (stdout, events) = socket.socketpair(), socket.socketpair()
+        with stdin, stdout:
+            _, self._leash = await asyncio.open_connection(sock=orders)
+            said, self._mouth = await asyncio.open_connection(sock=events)
+            supervisor = await self._supervisor(stdin, stdout)
+        self._reader = asyncio.create_task(self._read_events(said, supervisor), name=f"supervisor of {self.name}")
+        order = self._order() | {"sealed": self.sealed, "descriptors": self._descriptors}
+        data = json.dumps(order).encode()
         try:
             await self._send(len(data).to_bytes(8, "big") + data)
             await self._started
         except BaseException:
             await self.kill()
             raise
+
+    def _order(self) -> dict[str, object]:
+        return {"command": self.command, "cwd": str(self.cwd), "env": self.env, "log": str(self.log_path)}
+
+    async def _supervisor(self, stdin: socket.socket, stdout: socket.socket) -> asyncio.subprocess.Process | None:
+        """Start a supervisor; None when the mother did, who will reap it."""
+        order = self._order() | {"supervisor": _SUPERVISOR}
+        if self._mother is not None and await self._mother.fork(order, stdin, stdout):
+            self.guard_pid, self.sealed = self._mother.guard_pid, self._mother.sealed
+            return None
+        return await asyncio.create_subprocess_exec(
+            *_SUPERVISOR,
+            stdin=stdin.fileno(),
+            stdout=stdout.fileno(),
+            stderr=asyncio.subprocess.DEVNULL,
+            env={},
+            start_new_session=True,
+            pass_fds=self._descriptors,
+        )
 
     async def ready(self, url_path: str | None, port: int, *, patience: float) -> int | None:
         """Waits until the app answers on ``127.0.0.1:port``; at most ``patience`` seconds.
@@ -159,7 +189,7 @@ class AppProcess:
 
     async def kill(self) -> int | None:
         """SIGKILL to the process and everything that it forked, now. Returns when nothing of it is alive."""
-        if self._supervisor is None:
+        if self._leash is None:
             return None
         if self.alive and self.pid is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -185,22 +215,22 @@ class AppProcess:
         return text if lines is None else "\n".join(text.splitlines()[-lines:])
 
     async def _send(self, message: bytes) -> None:
-        stdin = self._supervisor.stdin if self._supervisor else None
-        if stdin is None or stdin.is_closing():
+        if self._leash is None or self._leash.is_closing():
             return
-        stdin.write(message)
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it ended on its own: the reader knows
-            await stdin.drain()
+        self._leash.write(message)
+        with contextlib.suppress(ConnectionError):  # it ended on its own: the reader knows
+            await self._leash.drain()
 
-    async def _read_events(self, supervisor: asyncio.subprocess.Process) -> None:
-        if supervisor.stdout is None or supervisor.stdin is None or self._started is None:
-            raise RuntimeError("the supervisor was started without its pipes")
+    async def _read_events(self, events: asyncio.StreamReader, supervisor: asyncio.subprocess.Process | None) -> None:
+        if self._leash is None or self._mouth is None or self._started is None:
+            raise RuntimeError("there is no supervisor yet")
         failure: StartError | None = None
         try:
-            async for line in supervisor.stdout:
+            async for line in events:
                 event: dict[str, Any] = json.loads(line)
                 if event["event"] == "started":
-                    self.pid, self.sealed = event["pid"], event["sealed"]
+                    self.pid, self.root_pid, self.sealed = event["pid"], event["supervisor"], event["sealed"]
+                    self.guard_pid = self.guard_pid or self.root_pid
                     if not self._started.done():
                         self._started.set_result(None)
                 elif event["event"] == "failed":
@@ -208,8 +238,11 @@ class AppProcess:
                 else:
                     self.returncode = event["returncode"]
         finally:
-            supervisor.stdin.close()
-            await supervisor.wait()
+            self._leash.close()
+            self._mouth.close()
+            if supervisor is not None:
+                await supervisor.wait()
+            self.root_pid = None
             if not self._started.done():
                 self._started.set_exception(failure or self._cannot_execute("the supervisor ended at once"))
             self.exited.set()

@@ -14,7 +14,10 @@ left its session is not.
 When the specification says ``sealed``, the app runs behind the kernel's guard, whose questions are answered here (see
 ``seal.py``); where there is none, the app runs without it, and ``started`` says so.
 
-Commands on stdin: ``term``, ``kill``. Events on stdout, one JSON object a line: ``started`` (pid), ``failed``
+Started with two numbers, it takes over a process that a zygote has forked (``redirect/python/holdtrue_zygote.py``): its
+child already, which waits to be let go through a pipe. Who answers for the kernel then is the zygote's supervisor.
+
+Commands on stdin: ``term``, ``kill``. Events on stdout, one JSON object a line: ``started`` (pid, and ours), ``failed``
 (message), ``exited`` (return code; negative is a signal), the last when nothing of the app is alive any more.
 """
 
@@ -83,8 +86,16 @@ class Supervisor:
         self.guard: seal.Guard | None = None
 
     def tell(self, **event: object) -> None:
-        with contextlib.suppress(BrokenPipeError):  # the stage is gone; the lifeline says the same
+        with contextlib.suppress(ConnectionError):  # the stage is gone; the lifeline says the same
             os.write(1, json.dumps(event).encode() + b"\n")
+
+    def adopt(self, app: int, door: int) -> None:
+        """Let a forked process go on: now we are the one who finds and ends what it forks."""
+        self.pid = app
+        with contextlib.suppress(BrokenPipeError):  # it is dead already
+            os.write(door, b".")
+        os.close(door)
+        self.tell(event="started", pid=app, supervisor=os.getpid(), sealed=self.specification["sealed"])
 
     def start(self) -> bool:
         ours, theirs = socket.socketpair()
@@ -98,6 +109,7 @@ class Supervisor:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
+                    pass_fds=self.specification["descriptors"],
                     preexec_fn=lambda: self.become(theirs),  # noqa: PLW1509  there is one thread only
                 )
             except OSError as refusal:
@@ -107,7 +119,7 @@ class Supervisor:
             self.guard = self.take_guard(ours)
         self.pid = app.pid
         app.returncode = 0  # reaped below with everybody else, never by Popen
-        self.tell(event="started", pid=app.pid, sealed=self.guard is not None)
+        self.tell(event="started", pid=app.pid, supervisor=os.getpid(), sealed=self.guard is not None)
         return True
 
     def become(self, ours: socket.socket) -> None:
@@ -149,7 +161,7 @@ class Supervisor:
             select.select([self.wake], [], [], 0.02)
             self.send(signal.SIGKILL)
 
-    def run(self) -> None:
+    def run(self, adopted: list[int]) -> None:
         """Until the app's main process has ended, or the lifeline did."""
         self.wake, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
@@ -157,7 +169,10 @@ class Supervisor:
         # Handlers, not SIG_IGN: an ignored signal would stay ignored in the app.
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
-        if not self.start():
+        if adopted:
+            self.adopt(*adopted)
+            os.write(wake_write, b"\0")  # it may have died before its end would have been told to us
+        elif not self.start():
             return
         try:
             self.serve()
@@ -209,7 +224,7 @@ def main() -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     specification = read_specification()
     os.dup2(os.open(specification["log"], os.O_WRONLY | os.O_APPEND), 2)  # a fault of ours is read with the app's words
-    Supervisor(specification).run()
+    Supervisor(specification).run([int(word) for word in sys.argv[1:]])
     os._exit(0)  # a crash of the app is measured in milliseconds; an interpreter's farewell takes ten
 
 

@@ -41,7 +41,8 @@ class Redirect:
         self._python = directory / "python"
         self._python.mkdir(exist_ok=True)
         self._node = directory / "preload.cjs"
-        shutil.copyfile(_HOOKS / "python" / "sitecustomize.py", self._python / "sitecustomize.py")
+        for hook in (_HOOKS / "python").glob("*.py"):
+            shutil.copyfile(hook, self._python / hook.name)
         shutil.copyfile(_HOOKS / "node" / "preload.cjs", self._node)
 
     def environment(self, declared: Mapping[str, str]) -> dict[str, str]:

@@ -15,8 +15,8 @@ Out of reach, by nature: what opens sockets in C or Rust itself (gRPC, libpq, py
 interpreter started with ``-I``, ``-E`` or ``-S``, and a child started without the ``HOLDTRUE_STAGE_*`` variables. The
 environment's refusals (``safety.py``) and, on Linux, the kernel's guard (``seal.py``) stand behind this one.
 
-Beside that it makes starts cheaper, by a tenth: rubbish is collected rarely until the app has its first socket, since
-what an import makes stays.
+Beside that it makes starts cheaper. Rubbish is collected rarely until the app has its first socket, since what an
+import makes stays: a tenth. And a process may be forked from one that has imported the most: ``holdtrue_zygote.py``.
 """
 # ruff: noqa: PTH100, PTH109, PTH117, PTH118, PTH119, PTH120
 # (pathlib would be one more import at every start of the app's interpreter)
@@ -36,10 +36,11 @@ from types import FrameType, ModuleType
 from typing import Any
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_ROUTES: dict[str, str] = json.loads(os.environ.get("HOLDTRUE_STAGE_ROUTES") or "{}")
 _CA = os.environ.get("HOLDTRUE_STAGE_CA")
-_EGRESS = os.environ.get("HOLDTRUE_STAGE_EGRESS")
 _ROOT = os.path.realpath(os.environ.get("HOLDTRUE_STAGE_ROOT") or os.getcwd()) + os.sep
+_ROUTES: dict[str, str] = {}
+_egress: str | None = None
+_note: Callable[[str], None] | None = None
 _OWN_NAMES = {"localhost", "localhost.localdomain", "ip6-localhost", socket.gethostname().lower()}
 _UNSPECIFIED = {"", "0.0.0.0", "::"}  # noqa: S104  names, nothing is bound
 _aliases: dict[str, str] = {}
@@ -60,11 +61,11 @@ _real_sendto: Any = socket.socket.sendto
 
 def _record(**fields: Any) -> None:
     """One JSON line; a single short append is atomic, so several processes may share the file."""
-    if not _EGRESS:
+    if not _egress:
         return
     fields.update(pid=os.getpid(), process=_process())
     line = json.dumps(fields)[:4000] + "\n"
-    descriptor = os.open(_EGRESS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    descriptor = os.open(_egress, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
         os.write(descriptor, line.encode())
     finally:
@@ -276,6 +277,8 @@ def _patch_socket() -> None:
 
 def _audit(event: str, args: tuple[Any, ...]) -> None:
     """The last word: sees C-level ``_socket`` calls as well, after the wrappers above."""
+    if event == "import" and _note is not None:
+        _note(args[0])
     if not event.startswith("socket."):
         return
     if gc.get_threshold() == _STARTING:
@@ -434,17 +437,39 @@ def _chain() -> None:
     spec.loader.exec_module(module)
 
 
+def _begin() -> None:
+    """Take this process's share of the environment, and leave to it alone what its own children must not have."""
+    global _egress, _note  # noqa: PLW0603
+    _egress = os.environ.get("HOLDTRUE_STAGE_EGRESS")
+    _ROUTES.clear()
+    _ROUTES.update(json.loads(os.environ.get("HOLDTRUE_STAGE_ROUTES") or "{}"))
+    _record(event="guarded", runtime=f"python {sys.version_info[0]}.{sys.version_info[1]}")
+    imports = os.environ.pop("HOLDTRUE_STAGE_IMPORTS", None)
+    if imports:
+        from holdtrue_imports import noter  # type: ignore[import-not-found]  # it lies beside this file
+
+        _note = noter(imports)
+    if hasattr(sys, "addaudithook"):
+        gc.set_threshold(*_STARTING)
+
+
 def _install() -> None:
     _patch_socket()
     if hasattr(sys, "addaudithook"):
         sys.addaudithook(_audit)
-        gc.set_threshold(*_STARTING)
     for name, patch in _PATCHES.items():
         if name in sys.modules:
             patch(sys.modules[name])
     sys.meta_path.insert(0, _PatchingFinder)
-    _record(event="guarded", runtime=f"python {sys.version_info[0]}.{sys.version_info[1]}")
+    _begin()
     _chain()
+    zygote = os.environ.pop("HOLDTRUE_STAGE_ZYGOTE", None)
+    if zygote:
+        from holdtrue_zygote import serve  # type: ignore[import-not-found]
+
+        descriptor, _, names = zygote.partition(":")
+        serve(int(descriptor), names)
+        _begin()
 
 
 _install()

@@ -26,7 +26,8 @@ with open(os.environ["LEDGER"], "a") as ledger:
 TELL = """
 import heavy, json, os, random, sys
 print(json.dumps({
-    "argv": sys.argv[1:], "words": getattr(sys, "orig_argv", sys.argv)[-2:], "cwd": os.getcwd(), "name": os.environ["NAME"],
+    "argv": sys.argv[1:], "words": getattr(sys, "orig_argv", sys.argv)[-2:],
+    "cwd": os.getcwd(), "name": os.environ["NAME"],
     "path": sys.path[0], "main": __name__, "leader": os.getpid() == os.getsid(0), "number": random.random(),
     "ours": sorted(name for name in os.environ if "ZYGOTE" in name or "IMPORTS" in name),
     "pid": os.getpid(), "own": "own" in sys.modules, "stdin": os.readlink("/proc/self/fd/0"),

@@ -163,6 +163,7 @@ async def _prove_all(
             await together(*(work(stage, staged) for stage in stages))
 
     async def beside_them() -> None:
+        await setting.first_is_up.wait()  # everybody waits for the app: nothing is to take its processors before that
         async with setting.backstage(lanes) as stage:
             for guarantee in chosen:
                 if guarantee not in promised:

@@ -23,7 +23,7 @@ from holdtrue.stage.mail import MailServer
 from holdtrue.stage.payments import StripeDouble
 from holdtrue.stage.placeholders import Instruments
 from holdtrue.stage.process.copy import copy_app
-from holdtrue.stage.process.environment import AppEnvironment, prepare_environment
+from holdtrue.stage.process.environment import prepare_environment
 from holdtrue.stage.process.safety import base_environment, refuse_live_keys_in_files, refuse_remote_addresses
 from holdtrue.stage.process.tools import base_interpreter
 from holdtrue.stage.refusals import machine_refused, refuse_unsafe
@@ -47,18 +47,18 @@ class Setting:
     seed: int
     scratch: Path
     copy: Path
-    python: Path
-    """The app's interpreter; the machine's own where it needs nothing installed."""
-    tool_path: Mapping[str, str]
-    """What the app's environment adds to PATH and the like."""
-    cluster: Cluster
-    databases: Databases
     authority: Authority
     redactor: Redactor
     tell: Callable[[str], None]
     secret_root: bytes
-    migration_wire: Wire
+    python: Path = field(init=False)
+    """The app's interpreter; the machine's own where it needs nothing installed."""
+    tool_path: Mapping[str, str] = field(init=False)
+    """What the app's environment adds to PATH and the like."""
     zygotes: Zygotes = field(init=False)
+    cluster: Cluster = field(init=False)
+    databases: Databases = field(init=False)
+    migration_wire: Wire = field(init=False)
     base: str = ""
     """The database as the migrations leave it, frozen."""
     scene: Scene | None = None
@@ -121,32 +121,41 @@ class Setting:
                 tell("copying the app")
                 copy = (await copy_app(directory, scratch / "app")).path
                 await refuse_live_keys_in_files(copy)
-                tell("starting PostgreSQL, preparing the app's environment")
-                environment, cluster = await _environment_and_cluster(stack, document, copy, directory, python, tell)
                 setting = cls(
                     document=document,
                     seed=seed,
                     scratch=scratch,
                     copy=copy,
-                    python=environment.python or base_interpreter(),
-                    tool_path=environment.variables,
-                    cluster=cluster,
-                    databases=await stack.enter_async_context(Databases(cluster)),
                     authority=Authority(scratch),
                     redactor=redactor,
                     tell=tell,
                     secret_root=secrets.token_bytes(32),
-                    migration_wire=await stack.enter_async_context(Wire(upstream=Upstream.of(cluster), seed=seed)),
                 )
-                setting.zygotes = await stack.enter_async_context(Zygotes(setting))
-                for command in (web_command(document.process), document.process.worker):
-                    if command is not None:
-                        setting.zygotes.of(command)  # it imports while the migrations run
-                await cluster.roles(setting.owner, setting.runtime)
-                setting.base = await setting.empty_database(BASE)
+                tell("starting PostgreSQL, preparing the app's environment")
+                await together(setting._find_environment(stack, directory, python), setting._start_cluster(stack))
             except OSError as error:
                 raise machine_refused(error) from error
             yield setting
+
+    async def _find_environment(self, stack: AsyncExitStack, directory: Path, python: str | None) -> None:
+        process = self.document.process
+        environment = await prepare_environment(
+            self.copy, python=python or process.python, install=process.install, origin=directory, tell=self.tell
+        )
+        self.python = environment.python or base_interpreter()
+        self.tool_path = environment.variables
+        self.zygotes = await stack.enter_async_context(Zygotes(self))
+        for command in (web_command(process), process.worker):
+            if command is not None:
+                self.zygotes.of(command)  # it imports while the database starts and the migrations run
+
+    async def _start_cluster(self, stack: AsyncExitStack) -> None:
+        self.cluster = await stack.enter_async_context(cluster_with(self.document.process.extensions))
+        self.databases = await stack.enter_async_context(Databases(self.cluster))
+        upstream = Upstream.of(self.cluster)
+        self.migration_wire = await stack.enter_async_context(Wire(upstream=upstream, seed=self.seed))
+        await self.cluster.roles(self.owner, self.runtime)
+        self.base = await self.empty_database(BASE)
 
     async def migrate(self) -> None:
         """Bring the base to the schema of the code, and freeze it.
@@ -279,32 +288,6 @@ async def together(*jobs: Coroutine[Any, Any, None]) -> None:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         raise error from None
-
-
-async def _environment_and_cluster(
-    stack: AsyncExitStack,
-    document: Document,
-    copy: Path,
-    directory: Path,
-    python: str | None,
-    tell: Callable[[str], None],
-) -> tuple[AppEnvironment, Cluster]:
-    found: list[AppEnvironment] = []
-    started: list[Cluster] = []
-
-    async def environment() -> None:
-        process = document.process
-        found.append(
-            await prepare_environment(
-                copy, python=python or process.python, install=process.install, origin=directory, tell=tell
-            )
-        )
-
-    async def cluster() -> None:
-        started.append(await stack.enter_async_context(cluster_with(document.process.extensions)))
-
-    await together(environment(), cluster())
-    return found[0], started[0]
 
 
 def _tail(output: str, lines: int = 15) -> str:

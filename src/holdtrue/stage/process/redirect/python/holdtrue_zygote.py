@@ -2,8 +2,8 @@
 
 A *zygote* is the app's interpreter, started with the app's command and stopped in ``sitecustomize``, before it runs
 anything of that command. It imports what an earlier process of the app was seen to import from outside the app, and
-forks whenever a process is asked for: that one goes on where the zygote stopped, as if it had just been started. What is
-left of a start is the app's own. So gunicorn's ``--preload`` works, too, only that it loads the app as well.
+forks whenever a process is asked for: that one goes on where the zygote stopped, as if it had just been started. Its
+own imports are all that is left of a start. gunicorn's ``--preload`` works so, too, only that it loads the app as well.
 
 Runs in the app's interpreter, so: standard library only, Python 3.9 and later, nothing of holdtrue.
 """

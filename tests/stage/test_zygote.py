@@ -196,10 +196,11 @@ async def test_the_kernel_guards_what_is_forked(house: House) -> None:
     [
         ("import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()", "thread"),
         ("import random; DICE = random.Random(1)", "random number generator"),
+        ("import sys; sys.modules['numpy.random'] = sys", "random number generator"),
         ("import socket; LINE = socket.socketpair()", "connection"),
         ("import os; os._exit(3)", "it ended"),
     ],
-    ids=["thread", "dice", "connection", "end"],
+    ids=["thread", "dice", "numpy", "connection", "end"],
 )
 async def test_where_a_fork_would_not_be_what_a_start_is_processes_are_started(
     house: House, code: str, why: str

@@ -79,7 +79,7 @@ def _unfit(control: int) -> str | None:
         return "the app replaces parts of the standard library"
     if any(target.startswith("socket:") for fd, target in _open_files() if fd != control):
         return "an import opened a connection"
-    if "random" in sys.modules and _dice():
+    if "numpy.random" in sys.modules or ("random" in sys.modules and _dice()):
         return "an import made a random number generator, whose numbers all children would share"
     if not hasattr(socket, "recv_fds") or not getattr(sys, "argv", None):
         return "the interpreter is too old"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
+import re
 import shlex
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +20,8 @@ from holdtrue.stage.process.zygote import Zygote
 
 if TYPE_CHECKING:
     from holdtrue.stage.setting import Setting
+
+_MODULE = re.compile(r"^[\w.]+$", re.MULTILINE)
 
 
 class Zygotes:
@@ -42,8 +46,8 @@ class Zygotes:
     ) -> None:
         await asyncio.gather(*(zygote.close() for zygote in self._zygotes.values()))
         self._setting.egress.update(map(str, self._redirect.egress.attempts()))
-        for noted in self._redirect.directory.glob("*.noted"):
-            self._keep(noted)
+        with contextlib.suppress(OSError):  # where nothing can be kept, the next check starts as this one did
+            self._keep()
 
     def of(self, command: Command) -> Zygote | None:
         """The zygote of a command, begun if need be; None where it is not known what to import, or nothing can be."""
@@ -96,16 +100,19 @@ class Zygotes:
 
     def _names(self, key: str) -> list[str]:
         """What was noted in this check, and before it."""
-        files = (self._cache / key, self._redirect.directory / f"{key}.noted")
-        names = dict.fromkeys(name for file in files if file.exists() for name in file.read_text().split())
+        names: dict[str, None] = {}
+        for file in (self._cache / key, self._redirect.directory / f"{key}.noted"):
+            with contextlib.suppress(OSError):  # nothing was
+                names |= dict.fromkeys(_MODULE.findall(file.read_text(errors="replace")))
         return [name for name in names if name.partition(".")[0] not in self._own]
 
-    def _keep(self, noted: Path) -> None:
+    def _keep(self) -> None:
         """Written whole and renamed: two checks may end at once."""
         self._cache.mkdir(parents=True, exist_ok=True)
-        unfinished = self._cache / f"{noted.stem}.{os.getpid()}"
-        unfinished.write_text("\n".join(self._names(noted.stem)))
-        unfinished.replace(self._cache / noted.stem)
+        for noted in self._redirect.directory.glob("*.noted"):
+            unfinished = self._cache / f"{noted.stem}.{os.getpid()}"
+            unfinished.write_text("\n".join(self._names(noted.stem)))
+            unfinished.replace(self._cache / noted.stem)
 
 
 def _own(python: Path) -> set[str]:

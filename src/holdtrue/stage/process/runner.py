@@ -108,10 +108,14 @@ class AppProcess:
         self._started = asyncio.get_running_loop().create_future()
         # Two of them: what is unread on its stdin when it ends must not cut off what it said.
         (stdin, orders), (stdout, events) = socket.socketpair(), socket.socketpair()
-        with stdin, stdout:
+        with contextlib.ExitStack() as unless_started, stdin, stdout:
+            unless_started.callback(events.close)
             _, self._leash = await asyncio.open_connection(sock=orders)
+            unless_started.callback(self._leash.close)
             said, self._mouth = await asyncio.open_connection(sock=events)
+            unless_started.callback(self._mouth.close)
             supervisor = await self._supervisor(stdin, stdout)
+            unless_started.pop_all()
         self._reader = asyncio.create_task(self._read_events(said, supervisor), name=f"supervisor of {self.name}")
         order = self._order() | {"sealed": self.sealed, "descriptors": self._descriptors}
         data = json.dumps(order).encode()

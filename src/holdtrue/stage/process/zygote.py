@@ -36,19 +36,19 @@ class Zygote:
     ) -> None:
         self.unfit: str | None = None
         """Why it forks nothing, if that is known."""
-        self._control, theirs = socket.socketpair()
+        self._control, self._theirs = socket.socketpair()
         self._control.setblocking(False)
         self._forking = asyncio.Lock()
         self._process = AppProcess(
             name,
             command,
             cwd=cwd,
-            env={**env, "HOLDTRUE_STAGE_ZYGOTE": f"{theirs.fileno()}:{names}"},
+            env={**env, "HOLDTRUE_STAGE_ZYGOTE": f"{self._theirs.fileno()}:{names}"},
             log_path=log_path,
             redact=redact,
-            descriptors=[theirs.fileno()],
+            descriptors=[self._theirs.fileno()],
         )
-        self._ready = asyncio.create_task(self._start(theirs), name=name)
+        self._ready = asyncio.create_task(self._start(), name=name)
 
     @property
     def guard_pid(self) -> int | None:
@@ -81,11 +81,12 @@ class Zygote:
             await self._ready
         await self._process.kill()
         self._control.close()
+        self._theirs.close()  # it may not even have been begun
 
-    async def _start(self, theirs: socket.socket) -> bool:
+    async def _start(self) -> bool:
         """Whether it can fork."""
         try:
-            with theirs:
+            with self._theirs:
                 await self._process.start()
             async with asyncio.timeout(PATIENCE):
                 answer = await asyncio.get_running_loop().sock_recv(self._control, 4096)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
@@ -19,6 +21,7 @@ from holdtrue.check.events import (
     StageProgress,
 )
 from holdtrue.check.writers import json as json_writer
+from holdtrue.check.writers import junit, output, sarif
 from holdtrue.check.writers.findings import most_blocking_first, write_report, write_verdict
 from holdtrue.check.writers.text import TextWriter
 from holdtrue.contract.errors import UsageError
@@ -231,8 +234,8 @@ def test_commands_to_copy_are_never_wrapped() -> None:
 
 def test_the_json_report_is_the_report(tmp_path: Path) -> None:
     stream = io.StringIO()
-    json_writer.write(everything(), stream)
-    json_writer.write(everything(), tmp_path / "report.json")
+    output.put(json_writer.dumps(everything()), stream)
+    output.put(json_writer.dumps(everything()), tmp_path / "report.json")
     assert stream.getvalue() == (tmp_path / "report.json").read_text()
     assert json.loads(stream.getvalue())["schema"] == "holdtrue/report/1"
     assert Report.model_validate_json(stream.getvalue()) == everything()
@@ -240,5 +243,96 @@ def test_the_json_report_is_the_report(tmp_path: Path) -> None:
 
 def test_a_report_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file") as caught:
-        json_writer.write(everything(), tmp_path / "missing" / "report.json")
+        output.put("{}", tmp_path / "missing" / "report.json")
     assert str(tmp_path / "missing" / "report.json") in str(caught.value)
+
+
+def test_where_a_report_could_not_be_written_is_said_before_the_check(tmp_path: Path) -> None:
+    output.refuse_missing(None, tmp_path / "report.sarif", Path("report.xml"))
+    with pytest.raises(UsageError, match="there is no directory"):
+        output.refuse_missing(tmp_path / "missing" / "report.sarif")
+
+
+# -- SARIF and JUnit -------------------------------------------------------------------------------------------------
+
+
+def sarif_run(of: Report, directory: str = "apps/shop") -> Any:
+    log = json.loads(sarif.dumps(of, Path(directory)))
+    assert log["version"] == "2.1.0"
+    [run] = log["runs"]
+    return run
+
+
+def test_a_finding_in_sarif_stands_at_its_line_and_keeps_its_identity() -> None:
+    found = TWICE.model_copy(update={"source": "shop/web hooks.py:41"})
+    run = sarif_run(report(BROKEN.model_copy(update={"findings": [found]})))
+    [shown], [rule] = run["results"], run["tool"]["driver"]["rules"]
+    assert (shown["ruleId"], shown["ruleIndex"], rule["id"]) == ("PAY009", 0, "PAY009")
+    assert shown["level"] == rule["defaultConfiguration"]["level"] == "error"
+    place = shown["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"] == {"uri": "apps/shop/shop/web%20hooks.py", "uriBaseId": "%SRCROOT%"}
+    assert place["region"] == {"startLine": 41}
+    promise = shown["relatedLocations"][0]["physicalLocation"]
+    assert promise["artifactLocation"]["uri"] == "apps/shop/holdtrue.toml"
+    assert promise["region"] == {"startLine": 62, "startColumn": 1}
+    assert shown["partialFingerprints"] == {"holdtrue/v1": TWICE.fingerprint}
+    assert TWICE.replay in shown["message"]["text"]
+
+
+def test_a_finding_in_sarif_without_a_line_in_the_code_stands_at_its_promise() -> None:
+    [shown] = sarif_run(report(BROKEN), ".")["results"]
+    assert shown["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "holdtrue.toml"
+    assert "relatedLocations" not in shown
+
+
+def test_in_sarif_a_waived_finding_is_suppressed_and_a_suspicion_is_a_note() -> None:
+    run = sarif_run(everything())
+    by_code = {shown["ruleId"]: shown for shown in run["results"]}
+    assert by_code["AUTH007"]["level"] == "note"
+    suppressed = [shown for shown in run["results"] if "suppressions" in shown]
+    [suppression] = suppressed[0]["suppressions"]
+    assert len(suppressed) == 1
+    assert suppression["justification"] == WAIVED.reason
+
+
+def test_what_was_not_decided_makes_no_green_sarif() -> None:
+    assert sarif_run(report(KEPT))["invocations"] == [{"executionSuccessful": True, "toolExecutionNotifications": []}]
+    [invocation] = sarif_run(report(KEPT, NOT_RUN, ERRORED))["invocations"]
+    assert not invocation["executionSuccessful"]
+    told = [note["message"]["text"] for note in invocation["toolExecutionNotifications"]]
+    assert ["REL002" in told[0], "AUTH002" in told[1]] == [True, True]
+
+
+def parsed(text: str) -> ElementTree.Element:
+    return ElementTree.fromstring(text)  # noqa: S314  it is our own
+
+
+def junit_cases(of: Report) -> dict[str, list[str]]:
+    root = parsed(junit.dumps(of))
+    assert root.get("tests") == str(len(list(root.iter("testcase"))))
+    return {str(case.get("name")).split()[0]: [child.tag for child in case] for case in root.iter("testcase")}
+
+
+def test_in_junit_only_what_is_kept_is_green() -> None:
+    assert junit_cases(everything()) == {
+        "MAIL001": [],
+        "AUTH007": [],
+        "PAY009": ["failure"],
+        "TEN003": ["failure"],
+        "REL002": ["error"],
+        "AUD001": ["skipped"],
+        "AUTH002": ["error"],
+        "TEN004": ["skipped"],
+    }
+    root = parsed(junit.dumps(everything()))
+    assert [root.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["8", "2", "2", "2"]
+    assert sum(int(suite.get("tests", "")) for suite in root) == 8
+
+
+def test_what_an_app_answered_breaks_no_xml() -> None:
+    nasty = TWICE.model_copy(update={"seen": "\x00]]><b>&\x1b[2J\ufffe", "cases": ["\ud800"]})
+    root = parsed(junit.dumps(report(BROKEN.model_copy(update={"findings": [nasty]}))))
+    [failure] = root.iter("failure")
+    assert failure.get("message") == "\ufffd]]><b>&\ufffd[2J\ufffd"
+    assert failure.text is not None
+    assert TWICE.replay in failure.text

@@ -96,13 +96,26 @@ def test_json_into_a_file_leaves_the_text_on_standard_output(
     assert json.loads((tmp_path / "report.json").read_text())["outcome"] == "held"
 
 
-def test_json_into_a_directory_that_is_missing_is_no_verdict(
+@pytest.mark.parametrize("option", ["--json", "--sarif", "--junit"])
+def test_a_report_into_a_directory_that_is_missing_is_refused_before_the_check(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, option: str
+) -> None:
+    fakes.install(monkeypatch, fakes.ends_with(Verdict.HELD))
+    code, out, err = shell("check", f"{option}={tmp_path / 'no' / 'report'}")
+    assert code == 2
+    assert "there is no directory" in err
+    assert "Holding" not in out
+
+
+def test_every_report_that_is_asked_for_is_written(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     fakes.install(monkeypatch, fakes.ends_with(Verdict.HELD))
-    code, _, err = shell("check", f"--json={tmp_path / 'no' / 'report.json'}")
-    assert code == 2
-    assert "cannot be written" in err
+    files = {option: tmp_path / f"report.{option}" for option in ("json", "sarif", "junit")}
+    assert shell("check", *(f"--{option}={file}" for option, file in files.items()))[0] == 0
+    assert json.loads(files["json"].read_text())["outcome"] == "held"
+    assert json.loads(files["sarif"].read_text())["version"] == "2.1.0"
+    assert "<testsuites" in files["junit"].read_text()
 
 
 def test_a_bare_json_does_not_swallow_what_follows_it(tmp_path: Path) -> None:

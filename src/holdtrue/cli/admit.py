@@ -54,12 +54,7 @@ def _check(app: Path, python: str | None) -> Path:
     from holdtrue.cli import check
 
     before, known = state.source_and_document(app), set(held.runs(app))
-    check.run(
-        check.Request(
-            directory=app, only=(), places=(), case=None, seed=None, stages=None, json=None, keep=False, python=python,
-            verbose=False,
-        )
-    )  # fmt: skip
+    check.run(check.Request(directory=app, python=python))
     # Not the newest by name: a name is easily made newer.
     made = set(held.runs(app)) - known
     if len(made) != 1:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from holdtrue.check.events import CheckDone, Event
 from holdtrue.check.writers import json as json_writer
+from holdtrue.check.writers import junit, output, sarif
 from holdtrue.check.writers.text import TextWriter
 from holdtrue.cli.extras import needs_extra
 from holdtrue.contract.errors import HoldtrueError
@@ -32,16 +33,18 @@ class Request:
     """What the command line asks for."""
 
     directory: Path
-    only: tuple[str, ...]
-    places: tuple[str, ...]
-    case: str | None
-    seed: int | None
-    stages: int | None
-    json: str | None
+    only: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    case: str | None = None
+    seed: int | None = None
+    stages: int | None = None
+    json: str | None = None
     """A file for the JSON report; ``-`` is standard output."""
-    keep: bool
-    python: str | None
-    verbose: bool
+    sarif: Path | None = None
+    junit: Path | None = None
+    keep: bool = False
+    python: str | None = None
+    verbose: bool = False
 
 
 def run(request: Request) -> int:
@@ -79,6 +82,9 @@ async def _check(request: Request) -> Report:
         from holdtrue.check.run import Options, check
 
     _end_on_signals()
+    to_stdout = request.json == STDOUT
+    json_file = Path(request.json) if request.json is not None and not to_stdout else None
+    output.refuse_missing(json_file, request.sarif, request.junit)
     options = Options(
         directory=request.directory,
         only=request.only,
@@ -90,7 +96,6 @@ async def _check(request: Request) -> Report:
         python=request.python,
     )
     before = _subject(request.directory)
-    to_stdout = request.json == STDOUT
     console = Console(stderr=to_stdout, highlight=False, markup=False, emoji=False)
     with TextWriter(console, verbose=request.verbose, report=not to_stdout) as text:
         # Closed here and now, so that a failing writer ends the app's processes as well.
@@ -101,8 +106,18 @@ async def _check(request: Request) -> Report:
 
         held.bind(kept, before, before)
     if request.json is not None:
-        json_writer.write(report, sys.stdout if to_stdout else Path(request.json))
+        output.put(json_writer.dumps(report), json_file or sys.stdout)
+    if request.sarif is not None:
+        output.put(sarif.dumps(report, _from_here(request.directory)), request.sarif)
+    if request.junit is not None:
+        output.put(junit.dumps(report), request.junit)
     return report
+
+
+def _from_here(directory: Path) -> Path:
+    """The app's directory below this one, which is the root of the sources where a code host runs a check."""
+    full = directory.resolve()
+    return full.relative_to(Path.cwd()) if full.is_relative_to(Path.cwd()) else Path()
 
 
 async def _told(events: AsyncIterator[Event], tell: Callable[[Event], None]) -> tuple[Report, Path]:

@@ -152,6 +152,12 @@ def check(
             help="Write the report as JSON: to FILE, else to standard output, and progress to standard error.",
         ),
     ] = None,
+    sarif: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the findings as SARIF, for code hosts.")
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the guarantees as JUnit XML, for CI systems.")
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the scratch copy of the app and its logs.")] = False,
     python: Annotated[
         str | None, typer.Option(metavar="PATH", help="Run the app with this interpreter, which has its requirements.")
@@ -176,6 +182,8 @@ def check(
             seed=seed,
             stages=stages,
             json=json,
+            sarif=sarif,
+            junit=junit,
             keep=keep,
             python=python,
             verbose=verbose,

@@ -256,33 +256,40 @@ def test_where_a_report_could_not_be_written_is_said_before_the_check(tmp_path: 
 # -- SARIF and JUnit -------------------------------------------------------------------------------------------------
 
 
-def sarif_run(of: Report, directory: str = "apps/shop") -> Any:
-    log = json.loads(sarif.dumps(of, Path(directory)))
+def sarif_run(of: Report) -> Any:
+    log = json.loads(sarif.dumps(of, Path("/repository")))
     assert log["version"] == "2.1.0"
     [run] = log["runs"]
     return run
 
 
 def test_a_finding_in_sarif_stands_at_its_line_and_keeps_its_identity() -> None:
-    found = TWICE.model_copy(update={"source": "shop/web hooks.py:41"})
+    found = TWICE.model_copy(
+        update={"source": "shop/web hooks.py:41", "clause": "/repository/apps/../holdtrue.toml:62:1"}
+    )
     run = sarif_run(report(BROKEN.model_copy(update={"findings": [found]})))
     [shown], [rule] = run["results"], run["tool"]["driver"]["rules"]
     assert (shown["ruleId"], shown["ruleIndex"], rule["id"]) == ("PAY009", 0, "PAY009")
     assert shown["level"] == rule["defaultConfiguration"]["level"] == "error"
     place = shown["locations"][0]["physicalLocation"]
-    assert place["artifactLocation"] == {"uri": "apps/shop/shop/web%20hooks.py", "uriBaseId": "%SRCROOT%"}
+    assert place["artifactLocation"] == {"uri": "shop/web%20hooks.py", "uriBaseId": "%SRCROOT%"}
     assert place["region"] == {"startLine": 41}
     promise = shown["relatedLocations"][0]["physicalLocation"]
-    assert promise["artifactLocation"]["uri"] == "apps/shop/holdtrue.toml"
+    assert promise["artifactLocation"]["uri"] == "holdtrue.toml"
     assert promise["region"] == {"startLine": 62, "startColumn": 1}
     assert shown["partialFingerprints"] == {"holdtrue/v1": TWICE.fingerprint}
     assert TWICE.replay in shown["message"]["text"]
 
 
 def test_a_finding_in_sarif_without_a_line_in_the_code_stands_at_its_promise() -> None:
-    [shown] = sarif_run(report(BROKEN), ".")["results"]
-    assert shown["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "holdtrue.toml"
-    assert "relatedLocations" not in shown
+    elsewhere = TWICE.model_copy(update={"clause": "../app/holdtrue.toml:3"})
+    for found, artifact in (
+        (TWICE, {"uri": "holdtrue.toml", "uriBaseId": "%SRCROOT%"}),
+        (elsewhere, {"uri": "file:///app/holdtrue.toml"}),
+    ):
+        [shown] = sarif_run(report(BROKEN.model_copy(update={"findings": [found]})))["results"]
+        assert shown["locations"][0]["physicalLocation"]["artifactLocation"] == artifact
+        assert "relatedLocations" not in shown
 
 
 def test_in_sarif_a_waived_finding_is_suppressed_and_a_suspicion_is_a_note() -> None:

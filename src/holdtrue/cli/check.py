@@ -108,16 +108,10 @@ async def _check(request: Request) -> Report:
     if request.json is not None:
         output.put(json_writer.dumps(report), json_file or sys.stdout)
     if request.sarif is not None:
-        output.put(sarif.dumps(report, _from_here(request.directory)), request.sarif)
+        output.put(sarif.dumps(report, Path.cwd()), request.sarif)
     if request.junit is not None:
         output.put(junit.dumps(report), request.junit)
     return report
-
-
-def _from_here(directory: Path) -> Path:
-    """The app's directory below this one, which is the root of the sources where a code host runs a check."""
-    full = directory.resolve()
-    return full.relative_to(Path.cwd()) if full.is_relative_to(Path.cwd()) else Path()
 
 
 async def _told(events: AsyncIterator[Event], tell: Callable[[Event], None]) -> tuple[Report, Path]:

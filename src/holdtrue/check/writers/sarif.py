@@ -7,8 +7,9 @@ is a notification of the tool, and its execution is not successful: a report wit
 from __future__ import annotations
 
 import json
+import os
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -22,8 +23,8 @@ _SCORES = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.0
 _PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?")
 
 
-def dumps(report: Report, directory: Path) -> str:
-    """Return the report as SARIF; ``directory`` is the app's, below the root of the sources."""
+def dumps(report: Report, root: Path) -> str:
+    """Return the report as SARIF; ``root`` is the directory of the sources, which the report's paths are relative to."""
     found = [result for result in report.results if result.findings]
     log = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -42,7 +43,7 @@ def dumps(report: Report, directory: Path) -> str:
                     }
                 ],
                 "results": [
-                    _result(finding, result, index, directory)
+                    _result(finding, result, index, root)
                     for index, result in enumerate(found)
                     for finding in result.findings
                 ],
@@ -66,14 +67,14 @@ def _rule(result: Result) -> dict[str, Any]:
     }
 
 
-def _result(finding: Finding, result: Result, rule: int, directory: Path) -> dict[str, Any]:
-    code, promise = _location(finding.source, directory), _location(finding.clause, directory)
+def _result(finding: Finding, result: Result, rule: int, root: Path) -> dict[str, Any]:
+    code, promise = _location(finding.source, root), _location(finding.clause, root)
     at = [place for place in (code, promise) if place is not None]
     shown: dict[str, Any] = {
         "ruleId": finding.code,
         "ruleIndex": rule,
         "level": "note" if finding.confidence is Confidence.SUSPECT else _LEVELS[finding.severity],
-        "message": {"text": f"{finding.where}: {finding.seen}\n{finding.do}\nAgain: {finding.replay}"},
+        "message": {"text": f"{finding.seen}\n{finding.do}\nAgain: {finding.replay}"},
         "locations": [
             {"logicalLocations": [{"fullyQualifiedName": finding.where}]} | (at[0] if at else {}),
         ],
@@ -92,16 +93,20 @@ def _result(finding: Finding, result: Result, rule: int, directory: Path) -> dic
     return shown
 
 
-def _location(place: str, directory: Path) -> dict[str, Any] | None:
-    """``file:line:column`` below the app's directory, as a physical location below the root of the sources."""
+def _location(place: str, root: Path) -> dict[str, Any] | None:
+    """``file:line:column`` as a physical location."""
     match = _PLACE.fullmatch(place)
     if match is None:
         return None
     region = {"startLine": max(1, int(match["line"]))}
     if match["column"]:
         region["startColumn"] = max(1, int(match["column"]))
-    uri = quote(str(PurePosixPath(*directory.parts, match["file"])))
-    return {"physicalLocation": {"artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"}, "region": region}}
+    file = Path(os.path.normpath(root / match["file"]))
+    if file.is_relative_to(root):
+        artifact = {"uri": quote(file.relative_to(root).as_posix()), "uriBaseId": "%SRCROOT%"}
+    else:
+        artifact = {"uri": file.as_uri()}
+    return {"physicalLocation": {"artifactLocation": artifact, "region": region}}
 
 
 def _undecided(result: Result) -> dict[str, Any] | None:

@@ -24,7 +24,7 @@ _PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?")
 
 
 def dumps(report: Report, root: Path) -> str:
-    """Return the report as SARIF; ``root`` is the directory of the sources, which the report's paths are relative to."""
+    """Return the report as SARIF; ``root`` is the directory of the sources, and what the report's paths start at."""
     found = [result for result in report.results if result.findings]
     log = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",

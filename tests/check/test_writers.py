@@ -84,7 +84,7 @@ WAIVED = result(
     Place.TENANCY,
     "A search shows other tenants' rows",
     Outcome.WAIVED,
-    FLAKY,
+    FLAKY.model_copy(update={"waived": "waived by ana until 2030-01-31: the search goes away in January"}),
     reason="waived by ana until 2030-01-31: the search goes away in January",
 )
 

@@ -14,18 +14,17 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from holdtrue.check import composed
+from holdtrue.check import composed, waivers
 from holdtrue.check.events import CheckDone, CheckStarted, Event, GuaranteeDone, GuaranteeStarted, StageProgress
 from holdtrue.check.keep import RunDirectory
 from holdtrue.check.prove import Order, prove
 from holdtrue.check.select import select
 from holdtrue.check.surveyed import compare
-from holdtrue.contract.document import Document
 from holdtrue.contract.errors import HoldtrueError, UsageError
 from holdtrue.contract.project import read_project
 from holdtrue.contract.reader import Loaded, read
 from holdtrue.contract.report import Coverage, Reached, Report, Result, Summary
-from holdtrue.contract.words import Outcome, verdict
+from holdtrue.contract.words import verdict
 from holdtrue.guarantees import ALL
 from holdtrue.guarantees.base import Guarantee
 from holdtrue.stage import Setting, Stage
@@ -171,19 +170,7 @@ async def _prove_all(
             await work(stage, beside)
 
     await together(on_stages(), beside_them())
-    return [_waived(results[guarantee.code], loaded.document) for guarantee in chosen]
-
-
-def _waived(result: Result, document: Document) -> Result:
-    """Apply an unexpired waiver to what is broken or not run; the findings stay in the report."""
-    if result.outcome not in (Outcome.BROKEN, Outcome.NOT_RUN):
-        return result
-    today = date.today()
-    for waiver in document.waivers:
-        if waiver.code == result.code and waiver.until >= today:
-            reason = f"waived by {waiver.owner} until {waiver.until}: {waiver.reason}"
-            return result.model_copy(update={"outcome": Outcome.WAIVED, "reason": reason})
-    return result
+    return [waivers.applied(results[guarantee.code], loaded.document, date.today()) for guarantee in chosen]
 
 
 def _report(loaded: Loaded, setting: Setting, results: list[Result], *, narrowed: str, seconds: float) -> Report:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from rich.console import Console
@@ -42,6 +43,8 @@ class Request:
     """A file for the JSON report; ``-`` is standard output."""
     sarif: Path | None = None
     junit: Path | None = None
+    baseline: bool = False
+    """Accept for now what is broken, by dated waivers."""
     keep: bool = False
     python: str | None = None
     verbose: bool = False
@@ -105,6 +108,8 @@ async def _check(request: Request) -> Report:
         from holdtrue.gate import held
 
         held.bind(kept, before, before)
+    if request.baseline:
+        _write_baseline(request.directory, report, console)
     if request.json is not None:
         output.put(json_writer.dumps(report), json_file or sys.stdout)
     if request.sarif is not None:
@@ -112,6 +117,25 @@ async def _check(request: Request) -> Report:
     if request.junit is not None:
         output.put(junit.dumps(report), request.junit)
     return report
+
+
+def _write_baseline(directory: Path, report: Report, console: Console) -> None:
+    from holdtrue.check import waivers
+    from holdtrue.contract import reader
+    from holdtrue.contract.project import PROJECT_NAME
+
+    loaded = reader.read(directory)
+    file = loaded.path if loaded.lock is None else loaded.path.parent / PROJECT_NAME
+    written = waivers.write_baseline(report, file, date.today())
+    if not written:
+        console.print("Baseline: nothing is broken that is not waived already; nothing was written.")
+        return
+    total = sum(len(waiver.findings) for waiver in written)
+    console.print(
+        f"Baseline: {total} finding{'' if total == 1 else 's'} waived until {written[0].until} in {file}. "
+        "From the next check on, only others break the verdict. Name there who answers for them.",
+        soft_wrap=True,
+    )
 
 
 async def _told(events: AsyncIterator[Event], tell: Callable[[Event], None]) -> tuple[Report, Path]:

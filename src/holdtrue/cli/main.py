@@ -158,6 +158,12 @@ def check(
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the guarantees as JUnit XML, for CI systems.")
     ] = None,
+    baseline: Annotated[
+        bool,
+        typer.Option(
+            "--baseline", help="Waive for 90 days what this check finds broken; from then on only new ones fail."
+        ),
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the scratch copy of the app and its logs.")] = False,
     python: Annotated[
         str | None, typer.Option(metavar="PATH", help="Run the app with this interpreter, which has its requirements.")
@@ -184,6 +190,7 @@ def check(
             json=json,
             sarif=sarif,
             junit=junit,
+            baseline=baseline,
             keep=keep,
             python=python,
             verbose=verbose,

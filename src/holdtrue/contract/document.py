@@ -307,6 +307,8 @@ class Waiver(Model):
     reason: Annotated[str, Field(min_length=10)]
     owner: Annotated[str, Field(min_length=1)]
     until: date
+    findings: list[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]] = []
+    """Only these, by their fingerprints in the report; without them, whatever the guarantee finds."""
 
 
 class Document(Model):

@@ -44,6 +44,8 @@ class Finding(Model):
     """The file that keeps requests, responses, statements, mails and row differences."""
     cases: list[str] = []
     """Every case that showed it."""
+    waived: str = ""
+    """Who accepted it, until when and why; it breaks no verdict then."""
 
 
 class Result(Model):

@@ -157,11 +157,14 @@ def _audit(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Iter
 
 
 def _waivers(old: list[Any], new: list[Any]) -> Iterator[Change]:
-    was, now = ({each["code"]: each for each in listed} for listed in (old, new))
-    for code in {**was, **now}:
-        if was.get(code) != now.get(code):
-            need, why = (Need.PROMISES, "a guarantee may be broken") if code in now else (None, "")
-            yield _change(f"waiver {code}", _text(was.get(code)), _text(now.get(code)), need=need, why=why)
+    was, now = ([(each["code"], each) for each in listed] for listed in (old, new))
+    for code in dict(was + now):
+        # A guarantee may have several: of single findings, or of all.
+        before, after = ([each for of, each in listed if of == code] for listed in (was, now))
+        if before != after:
+            new_one = any(each not in before for each in after)
+            need, why = (Need.PROMISES, "a guarantee may be broken") if new_one else (None, "")
+            yield _change(f"waiver {code}", _text(before or None), _text(after or None), need=need, why=why)
 
 
 def _keyed(section: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:

@@ -60,9 +60,7 @@ def counted(number: int, noun: str) -> str:
 
 def most_blocking_first(results: Iterable[Result]) -> list[tuple[Result, Finding]]:
     """Return the findings that are not waived: what breaks the verdict first, then the worst, then the surest."""
-    found = [
-        (result, finding) for result in results if result.outcome is not Outcome.WAIVED for finding in result.findings
-    ]
+    found = [(result, finding) for result in results for finding in result.findings if not _is_waived(result, finding)]
 
     def rank(pair: tuple[Result, Finding]) -> tuple[bool, int, int, bool, str]:
         finding = pair[1]
@@ -77,6 +75,10 @@ def most_blocking_first(results: Iterable[Result]) -> list[tuple[Result, Finding
     return sorted(found, key=rank)
 
 
+def _is_waived(result: Result, finding: Finding) -> bool:
+    return result.outcome is Outcome.WAIVED or bool(finding.waived)
+
+
 def write_report(console: Console, report: Report) -> None:
     """Print everything but the verdict."""
     found = most_blocking_first(report.results)
@@ -85,7 +87,9 @@ def write_report(console: Console, report: Report) -> None:
         for number, (result, finding) in enumerate(found, 1):
             _finding(console, number, result, finding)
     _reasons(console, "Not decided: promised, but no proof could be carried out", report.results, _NOT_DECIDED)
-    _reasons(console, "Waived: broken or not run, and accepted for now", report.results, (Outcome.WAIVED,))
+    _reasons(
+        console, "Waived: broken or not run, and accepted for now", map(_waived_part, report.results), (Outcome.WAIVED,)
+    )
     _places(console, report)
     _coverage(console, report)
     _list(console, "Notes: what weakens this check or its document", report.notes)
@@ -201,6 +205,15 @@ def _reasons(console: Console, heading: str, results: Iterable[Result], outcomes
         _field(console, "reason", result.reason or "no reason was given")
         for finding in result.findings if result.outcome is Outcome.WAIVED else ():
             _field(console, "seen", finding.seen)
+
+
+def _waived_part(result: Result) -> Result:
+    """A guarantee of which some findings are accepted, as if it had no others."""
+    findings = [finding for finding in result.findings if finding.waived]
+    if result.outcome is not Outcome.BROKEN or not findings:
+        return result
+    reason = "; ".join(dict.fromkeys(finding.waived for finding in findings))
+    return result.model_copy(update={"outcome": Outcome.WAIVED, "findings": findings, "reason": reason})
 
 
 def _places(console: Console, report: Report) -> None:

@@ -39,7 +39,7 @@ def _case(result: Result) -> ElementTree.Element:
     )
     match result.outcome:
         case Outcome.BROKEN:
-            for finding in result.findings:
+            for finding in (each for each in result.findings if not each.waived):
                 failure = ElementTree.SubElement(case, "failure", type=finding.code, message=_text(finding.seen))
                 failure.text = _text(_words(finding))
         case Outcome.NOT_RUN | Outcome.ERRORED:

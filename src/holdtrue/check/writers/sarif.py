@@ -88,8 +88,8 @@ def _result(finding: Finding, result: Result, rule: int, root: Path) -> dict[str
     }
     if at[1:]:
         shown["relatedLocations"] = [{**at[1], "message": {"text": "the promise"}}]
-    if result.outcome is Outcome.WAIVED:
-        shown["suppressions"] = [{"kind": "external", "status": "accepted", "justification": result.reason}]
+    if finding.waived:
+        shown["suppressions"] = [{"kind": "external", "status": "accepted", "justification": finding.waived}]
     return shown
 
 

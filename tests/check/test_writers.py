@@ -343,3 +343,13 @@ def test_what_an_app_answered_breaks_no_xml() -> None:
     assert failure.get("message") == "\ufffd]]><b>&\ufffd[2J\ufffd"
     assert failure.text is not None
     assert TWICE.replay in failure.text
+
+
+def verdict_text(of: Report) -> str:
+    on = console()
+    write_verdict(on, of)
+    return printed(on)
+
+
+def test_a_verdict_with_waivers_does_not_say_that_all_is_kept() -> None:
+    assert "HELD: the app keeps 1 of the 2 guarantees it promises, 1 waived" in verdict_text(report(KEPT, WAIVED))

@@ -105,6 +105,8 @@ def _listed(document: tomlkit.TOMLDocument, file: Path) -> AoT:
     if file.name == "pyproject.toml":
         for key in ("tool", "holdtrue"):
             at = at.setdefault(key, tomlkit.table(is_super_table=True))
+    if "waivers" not in at:
+        at.add(tomlkit.nl())
     waivers = at.setdefault("waivers", tomlkit.aot())
     if not isinstance(waivers, AoT):
         raise UsageError(

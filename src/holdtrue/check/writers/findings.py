@@ -116,8 +116,11 @@ def _verdict(report: Report) -> str:
     undecided = summary.not_run + summary.errored
     promised = summary.kept + summary.broken + summary.waived + undecided
     if report.outcome is Verdict.HELD:
-        words = "the app keeps the one guarantee" if promised == 1 else f"the app keeps all {promised} guarantees"
-        words += " it promises"
+        if summary.waived:
+            words = f"the app keeps {summary.kept} of the {counted(promised, 'guarantee')} it promises"
+        else:
+            words = "the app keeps the one guarantee" if promised == 1 else f"the app keeps all {promised} guarantees"
+            words += " it promises"
     elif report.outcome is Verdict.BROKEN:
         words = f"{summary.broken} of the {counted(promised, 'guarantee')} the app promises " + (
             "is broken" if summary.broken == 1 else "are broken"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Any, Self, cast
 
@@ -74,17 +73,18 @@ class _Connection(AsyncConnection[Any]):
 
     last: _Pipeline | None = None
 
-    @asynccontextmanager
-    async def pipeline(self) -> AsyncIterator[_Pipeline]:
-        self._pipeline = pipeline = _Pipeline(self)
-        try:
-            async with pipeline:
-                yield pipeline
-        finally:
-            self._pipeline = None
-
     async def begin_last(self) -> None:
-        self._pipeline = self.last = await _Pipeline(self).__aenter__()
+        self.last = await self.collect()
+
+    async def collect(self) -> _Pipeline:
+        self._pipeline = pipeline = await _Pipeline(self).__aenter__()
+        return pipeline
+
+    async def deliver(self, pipeline: _Pipeline) -> None:
+        try:
+            await pipeline.__aexit__(None, None, None)
+        finally:
+            self._pipeline = self.last = None
 
     async def commit(self) -> None:
         if self.last is None:
@@ -92,7 +92,7 @@ class _Connection(AsyncConnection[Any]):
             return
         try:
             self.last.say(b"COMMIT")
-            await self._end_last(self.last)
+            await self.deliver(self.last)
         except DriverError:  # as after any COMMIT that fails, the transaction is over
             await self.rollback()
             raise
@@ -100,14 +100,8 @@ class _Connection(AsyncConnection[Any]):
     async def rollback(self) -> None:
         if self.last is not None:
             with suppress(DriverError):  # of a statement that is undone now
-                await self._end_last(self.last)
+                await self.deliver(self.last)
         await super().rollback()
-
-    async def _end_last(self, last: AsyncPipeline) -> None:
-        try:
-            await last.__aexit__(None, None, None)
-        finally:
-            self._pipeline = self.last = None
 
 
 def last_statements(connection: Connection) -> None:
@@ -137,9 +131,12 @@ class _Cursor(AsyncCursor[Any]):
             return self
         if not _idle(connection):
             return await super().execute(query, params, **options)
-        async with connection.pipeline() as pipeline:
+        pipeline = await connection.collect()
+        try:
             pipeline.say(b"BEGIN")
             return await super().execute(query, params, **options)
+        finally:
+            await connection.deliver(pipeline)
 
     async def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
         if _idle(self.connection):

@@ -16,6 +16,7 @@ _SECRETS = re.compile(
       | (?P<named>(?:password|secret|token|api_key)["']?\s*[:=]\s*["']?)[^\s"',;}]+""",
     re.VERBOSE | re.IGNORECASE,
 )
+_JSON = json.JSONEncoder(default=str, ensure_ascii=False)
 _MARKS = ("://", "bearer ", "sk_", "rk_", "whsec_", "eyj", "password", "secret", "token", "api_key")
 """Whatever is a secret to the expression holds one of these; looking for them first is a twentieth of its cost."""
 
@@ -44,7 +45,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             told["exception"] = self.formatException(record.exc_info)
-        return redacted(json.dumps(told, default=str, ensure_ascii=False))
+        return redacted(_JSON.encode(told))
 
 
 def configure(level: int = logging.INFO) -> None:

@@ -19,6 +19,7 @@ from holdtrue.runtime.registry import Registry
 from holdtrue.runtime.unit import Services, UnitOfWork
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+_ANOTHER: tuple[Match, Scope] = (Match.NONE, {})
 
 
 class GuardedRoute(APIRoute):
@@ -32,7 +33,7 @@ class GuardedRoute(APIRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether a request is for this route; most are for another one, which need not take a regular expression."""
-        return super().matches(scope) if self._literal in scope["path"] else (Match.NONE, {})
+        return super().matches(scope) if self._literal in scope["path"] else _ANOTHER
 
     @classmethod
     def of(cls, access: Access) -> type[GuardedRoute]:

@@ -85,6 +85,7 @@ LOOSER: list[tuple[str, Need, Edit]] = [
     ("another journey", Need.MONEY, lambda d: d["webhooks"]["stripe"].update(journeys={"buy": {}})),
     ("a new webhook", Need.MONEY, lambda d: d["webhooks"].update(other={})),
     ("a new waiver", Need.PROMISES, lambda d: d["waivers"].append({"code": "PAY011", "until": "2027-01-01"})),
+    ("a second waiver of a guarantee", Need.PROMISES, lambda d: d["waivers"].append(d["waivers"][0] | {"owner": "me"})),
     ("a longer waiver", Need.PROMISES, lambda d: d["waivers"][0].update(until="2099-01-01")),
     ("another command", Need.PROCESS, lambda d: d["process"].update(migrate="sh -c evil")),
     ("another environment", Need.PROCESS, lambda d: d["process"]["env"].update(DEBUG="1")),
@@ -104,6 +105,7 @@ HARMLESS: list[tuple[str, Edit]] = [
     ("more audited", lambda d: d["audit"]["except"].clear()),
     ("a new mail", lambda d: d["mail"].update(bye={"to": "x@y.z"})),
     ("a new removal", lambda d: d["tenancy"]["removals"].update(again={})),
+    ("a waiver that is written twice", lambda d: d["waivers"].append(d["waivers"][0])),
     ("a waiver less", lambda d: d["waivers"].clear()),
     ("a new resource", lambda d: d.update(resources={"pet": {}})),
 ]  # fmt: skip

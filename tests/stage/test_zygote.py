@@ -188,6 +188,7 @@ async def test_the_kernel_guards_what_is_forked(house: House) -> None:
         pytest.skip("this kernel or container offers no seccomp notifications")
     assert process.guard_pid not in (None, process.root_pid)
     assert await process.wait() == 1
+    assert process.guard_pid is process.root_pid is None
     assert "refused" in process.log()
 
 

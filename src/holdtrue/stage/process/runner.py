@@ -80,7 +80,7 @@ class AppProcess:
         self.root_pid: int | None = None
         """The supervisor's, which all of the app's descend from, while it lives."""
         self.guard_pid: int | None = None
-        """Who answers for the kernel when they connect."""
+        """Who answers for the kernel when they connect, while it lives."""
         self._redact = redact
         self._mother = mother
         self._descriptors = list(descriptors)
@@ -246,7 +246,7 @@ class AppProcess:
             self._mouth.close()
             if supervisor is not None:
                 await supervisor.wait()
-            self.root_pid = None
+            self.root_pid = self.guard_pid = None
             if not self._started.done():
                 self._started.set_exception(failure or self._cannot_execute("the supervisor ended at once"))
             self.exited.set()

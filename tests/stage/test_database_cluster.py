@@ -1,5 +1,6 @@
 """A scratch PostgreSQL starts, is like the one in production where the app can tell, and never outlives its check."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -189,3 +190,54 @@ async def test_ctrl_c_in_the_terminal_does_not_end_the_server_before_the_check()
         assert os.getpgid(server.pid) != os.getpgid(0)
         async with await cluster.admin() as connection:
             assert await value(connection, "SELECT 1") == 1
+
+
+# -- the data directory ----------------------------------------------------------------------------------------------
+
+
+async def identifier() -> object:
+    """What initdb gives a cluster once and for all."""
+    async with Cluster.embedded() as cluster, await cluster.admin() as connection:
+        return await value(connection, "SELECT system_identifier FROM pg_control_system()")
+
+
+async def test_a_data_directory_is_made_once_and_copied_from_then_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = await identifier()
+    [kept] = (tmp_path / "holdtrue" / "postgres").iterdir()
+    assert not (kept / "postmaster.pid").exists()
+    assert await identifier() == first
+    assert [kept] == list(kept.parent.iterdir())
+
+
+async def test_a_copy_that_cannot_be_read_or_kept_is_made_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = await identifier()
+    [kept] = (tmp_path / "holdtrue" / "postgres").iterdir()
+    for path in kept.iterdir():
+        path.rename(tmp_path / path.name)
+    kept.rmdir()
+    kept.symlink_to(tmp_path / "nowhere")
+    assert await identifier() != first
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/no/directory")
+    assert await identifier() != first
+
+
+async def test_a_damaged_copy_fails_once_and_is_made_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = await identifier()
+    [kept] = (tmp_path / "holdtrue" / "postgres").iterdir()
+    (kept / "global" / "pg_control").write_bytes(b"")
+    with pytest.raises(DatabaseError, match="did not start"):
+        await identifier()
+    assert await identifier() != first
+
+
+async def test_clusters_that_start_at_once_with_nothing_kept_all_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert len(set(await asyncio.gather(identifier(), identifier(), identifier()))) == 3
+    assert len(list((tmp_path / "holdtrue" / "postgres").iterdir())) == 1

@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from holdtrue.contract.document import Command
+from holdtrue.stage.cache import cache_directory
 from holdtrue.stage.placeholders import Instruments
-from holdtrue.stage.process import Redirect, cache_directory
+from holdtrue.stage.process import Redirect
 from holdtrue.stage.process.zygote import Zygote
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from holdtrue.stage.database.errors import DatabaseError
+from holdtrue.stage.database.fresh import Fresh
 from holdtrue.stage.database.installation import Account
 
 PORT = 5432
@@ -70,12 +71,18 @@ class Server:
         Raises:
             DatabaseError: it ended instead, or was not ready within a minute.
         """
+        data, initdb = self._home / "data", _initdb(binaries, major)
+        fresh = Fresh.of(initdb, major)
+        keep = fresh.way_to_keep(data)
         order = {
             "directory": str(self._home),
+            "data": str(data),
             "user": self._owner.name if self._owner else None,
             "group": self._owner.gid if self._owner else None,
             "environment": {"PATH": str(binaries), "LC_ALL": "C", "TZ": "UTC", **environment},
-            "commands": [_initdb(binaries, major, self._home), _postgres(binaries, major, self._home)],
+            "make": fresh.ways_to_make(data, initdb),
+            "keep": keep,
+            "serve": {"command": _postgres(binaries, major, self._home), "ours": False},
         }
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -97,10 +104,13 @@ class Server:
         finally:
             ready.cancel()
         if not self._ready.is_set():
+            fresh.forget()
             raise DatabaseError(
                 f"PostgreSQL {major} did not start in {self._home}. It said: {' | '.join(self.log) or 'nothing'}",
                 "Read its last words; common causes are a full disk and a limit on shared memory.",
             )
+        if keep is not None:
+            fresh.keep(data)
 
     async def stop(self) -> None:
         """End every process of the server and remove its home."""
@@ -130,14 +140,13 @@ class Server:
                 self._ready.set()
 
 
-def _initdb(binaries: Path, major: int, home: Path) -> list[str]:
+def _initdb(binaries: Path, major: int) -> list[str]:
     # The builtin provider gives the same order on every machine, whatever locales it has.
     locale = (
         ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if major >= 17 else ["--locale=C.UTF-8"]
     )
     return [
         str(binaries / "initdb"),
-        f"--pgdata={home / 'data'}",
         "--username=postgres",
         "--auth=trust",
         "--encoding=UTF8",

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+from typing import Any
 
 _END = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -48,29 +49,48 @@ def _stop(child: "subprocess.Popen[bytes]") -> None:
         child.wait()
 
 
+class _EndedError(Exception):
+    """We were told to end."""
+
+
+def _run(order: "dict[str, Any]", step: "dict[str, Any]", wakeup: socket.socket) -> int:
+    account = {"user": order["user"], "group": order["group"], "extra_groups": []}
+    child = subprocess.Popen(
+        step["command"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env=order["environment"],
+        cwd=order["directory"],
+        **(account if order["user"] and not step["ours"] else {}),
+    )
+    if not _ended(child, wakeup):
+        _stop(child)
+        raise _EndedError
+    return int(child.returncode)
+
+
 def main() -> int:
-    """Run each command of the order after the other; the last one stays. Returns the exit code of one that failed."""
+    """Make the data in the first way that works, keep a copy where that is asked for, and run the server.
+
+    Returns the exit code of what failed.
+    """
     order = json.loads(sys.argv[1])
-    account = {"user": order["user"], "group": order["group"], "extra_groups": []} if order["user"] else {}
     wakeup = _wakeup()
     try:
-        for command in order["commands"]:
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env=order["environment"],
-                cwd=order["directory"],
-                **account,
-            )
-            if not _ended(child, wakeup):
-                _stop(child)
-                return 0
-            if child.returncode:
-                return int(child.returncode)
+        for way in order["make"]:
+            code = _run(order, way, wakeup)
+            if code == 0:
+                break
+            shutil.rmtree(order["data"], ignore_errors=True)
+        else:
+            return code
+        if order["keep"]:
+            _run(order, order["keep"], wakeup)  # it may fail: then it is made again the next time
+        return _run(order, order["serve"], wakeup)
+    except _EndedError:
+        return 0
     finally:
         shutil.rmtree(order["directory"], ignore_errors=True)
-    return 0
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ In the order in which a stage uses it: ``refuse_live_secrets`` → ``copy_app`` 
 """
 
 from holdtrue.stage.process.copy import AppCopy, LeftOut, copy_app
-from holdtrue.stage.process.environment import AppEnvironment, cache_directory, prepare_environment
+from holdtrue.stage.process.environment import AppEnvironment, prepare_environment
 from holdtrue.stage.process.errors import (
     AppEnvironmentError,
     CommandTimeoutError,
@@ -48,7 +48,6 @@ __all__ = [
     "StartError",
     "UnsafeToStartError",
     "base_environment",
-    "cache_directory",
     "copy_app",
     "free_port",
     "prepare_environment",

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from holdtrue.stage.cache import cache_directory
 from holdtrue.stage.process.errors import AppEnvironmentError
 from holdtrue.stage.process.launch import Completed, run
 from holdtrue.stage.process.recipe import Recipe, find_recipe
@@ -36,12 +37,6 @@ class AppEnvironment:
     variables: dict[str, str]
     directory: Path | None
     built: bool
-
-
-def cache_directory() -> Path:
-    """Where environments are kept: ``holdtrue`` below XDG_CACHE_HOME, else below ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "holdtrue"
 
 
 async def prepare_environment(

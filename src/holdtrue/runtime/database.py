@@ -48,7 +48,10 @@ def psycopg_url(url: str) -> str:
 
 
 class _Pipeline(AsyncPipeline):
-    """Sends everything at once, with the Sync at its end; the driver's own wakes the server for each statement."""
+    """Sends everything at once, with the Sync at its end; the driver's own wakes the server for each statement.
+
+    It overrides what psycopg calls private, so pyproject.toml binds the app to the minor version it fits (ADR 13).
+    """
 
     def say(self, command: bytes) -> None:
         """A command without parameters and without rows."""

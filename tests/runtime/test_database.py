@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -63,24 +64,45 @@ async def test_what_comes_first_is_rolled_back_as_well(
     assert await marks(database) > 0
 
 
+@asynccontextmanager
+async def traced(connection: AsyncConnection, file: Path) -> AsyncIterator[list[str]]:
+    """What the server answers, in the end: commands that are complete, ``wait`` where it waits for the next."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None
+    answers: list[str] = []
+    with file.open("w+") as trace:
+        driver.pgconn.trace(trace.fileno())
+        yield answers
+        driver.pgconn.untrace()
+        trace.seek(0)
+        for line in trace:
+            if "CommandComplete" in line:
+                answers.append(line.split('"')[1])
+            elif "NoticeResponse" in line:
+                answers.append("notice")
+            elif "ReadyForQuery" in line:
+                answers.append("wait")
+
+
 async def test_begin_and_commit_cost_no_wait_of_their_own(database: Database, tmp_path: Path) -> None:
-    async with database.engine.connect() as connection:
-        driver = (await connection.get_raw_connection()).driver_connection
-        assert driver is not None
-        with (tmp_path / "trace").open("w+") as trace:
-            driver.pgconn.trace(trace.fileno())
-            await one(connection)
-            await connection.run_sync(last_statements)
-            await one(connection)
-            await many(connection)
-            await connection.commit()
-            driver.pgconn.untrace()
-            trace.seek(0)
-            lines = trace.read().splitlines()
-    said = [line.split('"')[1] for line in lines if "CommandComplete" in line]
-    assert said == ["BEGIN", *["INSERT 0 1"] * 4, "COMMIT"]
-    assert sum("ReadyForQuery" in line for line in lines) == 2
+    async with database.engine.connect() as connection, traced(connection, tmp_path / "trace") as answers:
+        await one(connection)
+        await connection.run_sync(last_statements)
+        await one(connection)
+        await many(connection)
+        await connection.commit()
+    assert answers == ["BEGIN", "INSERT 0 1", "wait", *["INSERT 0 1"] * 3, "COMMIT", "wait"]
     assert await marks(database) == 4
+
+
+async def test_a_transaction_of_last_statements_alone_is_begun_once(database: Database, tmp_path: Path) -> None:
+    async with database.engine.connect() as connection, traced(connection, tmp_path / "trace") as answers:
+        await connection.run_sync(last_statements)
+        await one(connection)
+        await many(connection)
+        await connection.commit()
+    assert answers == ["BEGIN", *["INSERT 0 1"] * 3, "COMMIT", "wait"]
+    assert await marks(database) == 3
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -106,3 +107,13 @@ async def test_a_cache_that_cannot_be_written_or_read_costs_nothing(
     assert setting.zygotes.of("{python} -m worker") is not None
     [names] = (setting.scratch / "zygotes").glob("*.names")
     assert names.read_text().split() == ["email"]
+
+
+async def test_what_the_kernel_refused_to_forked_processes_is_told_when_a_stage_closes(
+    prepare: Callable[..., object],
+) -> None:
+    setting = await prepare("{python} -m worker")
+    refused = {"event": "refused", "kind": "connection", "host": "203.0.113.7", "port": 80, "where": None, "pid": 1}
+    async with setting.backstage(0):
+        setting.zygotes.egress.path.write_text(json.dumps(refused | {"process": "worker"}) + "\n")
+    assert setting.egress == {"connection 203.0.113.7:80 from worker"}

@@ -87,13 +87,14 @@ class Crew:
 
     def pids(self, kind: str) -> list[int]:
         """The roots of the process trees that live, of the web or of the worker."""
-        members = [member for member in self._started() if (member.name == WORKER) == (kind == WORKER)]
-        return [pid for member in members if (pid := member.process.root_pid) is not None]
+        return [pid for process in self._of(kind) if (pid := process.root_pid) is not None]
 
     def guard_pids(self, kind: str) -> list[int]:
         """Who answers for the kernel when they connect; in the same trees, unless they were forked."""
-        members = [member for member in self._started() if (member.name == WORKER) == (kind == WORKER)]
-        return [pid for member in members if (pid := member.process.guard_pid) is not None]
+        return [pid for process in self._of(kind) if (pid := process.guard_pid) is not None]
+
+    def _of(self, kind: str) -> list[AppProcess]:
+        return [member.process for member in self._started() if (member.name == WORKER) == (kind == WORKER)]
 
     async def notice(self, port: int) -> None:
         """Take notice if the process that did not answer on a port has ended: its connection ends before it does."""

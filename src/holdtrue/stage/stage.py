@@ -169,8 +169,9 @@ class Stage:
         async with self._exit:
             await self._leave_clone()
             self.setting.unmodelled.update(self.payments.unmodelled)
+            self.setting.egress.update(map(str, self.setting.zygotes.egress.attempts()))
             if self._outfit is not None:
-                self.setting.egress.update(str(attempt) for attempt in self._outfit.redirect.egress.attempts())
+                self.setting.egress.update(map(str, self._outfit.redirect.egress.attempts()))
             if not self.crew.sealed:
                 self.setting.notes.add(
                     "the kernel offers no guard on connections here: only Python's and Node's own sockets were guarded"

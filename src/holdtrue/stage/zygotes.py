@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 from holdtrue.contract.document import Command
 from holdtrue.stage.cache import cache_directory
 from holdtrue.stage.placeholders import Instruments
-from holdtrue.stage.process import Redirect
+from holdtrue.stage.process import Egress, Redirect
 from holdtrue.stage.process.zygote import Zygote
 
 if TYPE_CHECKING:
@@ -46,9 +46,13 @@ class Zygotes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await asyncio.gather(*(zygote.close() for zygote in self._zygotes.values()))
-        self._setting.egress.update(map(str, self._redirect.egress.attempts()))
         with contextlib.suppress(OSError):  # where nothing can be kept, the next check starts as this one did
             self._keep()
+
+    @property
+    def egress(self) -> Egress:
+        """What the kernel refused to whoever was forked: a zygote's supervisor answers for its children."""
+        return self._redirect.egress
 
     def of(self, command: Command) -> Zygote | None:
         """The zygote of a command, begun if need be; None where it is not known what to import, or nothing can be."""

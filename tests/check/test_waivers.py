@@ -82,6 +82,7 @@ def test_with_a_baseline_only_what_is_new_breaks_the_verdict(tmp_path: Path) -> 
     [written] = write_baseline(report(broken(found(OLD))), file, TODAY)
     assert written.findings == [OLD]
     assert file.read_text().startswith(TOML)
+    assert list(tmp_path.iterdir()) == [file]
     [waiver] = read(file, today=TODAY).document.waivers
     assert waiver == written
     assert waiver.until == TODAY + timedelta(days=DAYS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shutil
 from collections.abc import Iterable
 from datetime import date, timedelta
 from pathlib import Path
@@ -69,7 +70,11 @@ def write_baseline(report: Report, file: Path, today: date) -> list[Waiver]:
             waivers = _listed(text, file)
             for waiver in written:
                 waivers.append(_table(waiver))
-            file.write_text(tomlkit.dumps(text), encoding="utf-8")
+            # Beside it and renamed: a full disk must not cost somebody's document.
+            unfinished = file.resolve().with_name(f"{file.name}.new")
+            unfinished.write_text(tomlkit.dumps(text), encoding="utf-8")
+            shutil.copymode(file, unfinished)
+            unfinished.replace(file.resolve())
     except OSError as error:
         raise UsageError(
             f"the baseline cannot be written: {error.strerror}",

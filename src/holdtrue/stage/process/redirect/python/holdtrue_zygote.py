@@ -73,7 +73,7 @@ def _import_all(names: str) -> None:
 
 def _unfit(control: int) -> str | None:
     """Why a fork of this process would differ from a fresh start, if it would."""
-    if len(sys._current_frames()) > 1 or _count("/proc/self/task") > 1:
+    if len(sys._current_frames()) > 1 or len(_listed("/proc/self/task")) > 1:
         return "an import started a thread"
     if any(name in sys.modules for name in _PATCHING):
         return "the app replaces parts of the standard library"
@@ -86,23 +86,20 @@ def _unfit(control: int) -> str | None:
     return None
 
 
-def _count(directory: str) -> int:
+def _listed(directory: str) -> list[str]:
     try:
-        return len(os.listdir(directory))  # noqa: PTH208
+        return os.listdir(directory)  # noqa: PTH208
     except OSError:
-        return 0  # no such thing on this system
+        return []  # no such thing on this system
 
 
 def _open_files() -> list[tuple[int, str]]:
     found = []
-    try:
-        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
-            try:
-                found.append((int(name), os.readlink(f"/proc/self/fd/{name}")))  # noqa: PTH115
-            except OSError:
-                continue  # the listing itself
-    except OSError:
-        pass  # no such thing on this system
+    for name in _listed("/proc/self/fd"):
+        try:
+            found.append((int(name), os.readlink(f"/proc/self/fd/{name}")))  # noqa: PTH115
+        except OSError:
+            continue  # the listing itself
     return found
 
 

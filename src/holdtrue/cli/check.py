@@ -108,14 +108,14 @@ async def _check(request: Request) -> Report:
         from holdtrue.gate import held
 
         held.bind(kept, before, before)
-    if request.baseline:
-        _write_baseline(request.directory, report, console)
     if request.json is not None:
         output.put(json_writer.dumps(report), json_file or sys.stdout)
     if request.sarif is not None:
         output.put(sarif.dumps(report, Path.cwd()), request.sarif)
     if request.junit is not None:
         output.put(junit.dumps(report), request.junit)
+    if request.baseline:
+        _write_baseline(request.directory, report, console)
     return report
 
 

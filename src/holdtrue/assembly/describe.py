@@ -29,7 +29,7 @@ RUNTIME_ENV = {
     "HOLDTRUE_LEASE_SECONDS": "3",
     "HOLDTRUE_BACKOFF_SECONDS": "0.2",
 }
-_SECTIONS = ("principals", "resources", "removals", "webhooks", "mail")
+_SECTIONS = ("principals", "resources", "endings", "removals", "webhooks", "mail")
 
 
 def describe(
@@ -72,6 +72,7 @@ def describe(
         principals=_arrived(merged["principals"], contracts),
         resources=merged["resources"],
         refresh=next((each.rehearsal.refresh for each in reversed(contracts) if each.rehearsal.refresh), None),
+        endings=merged["endings"],
         tenancy=None
         if tenant is None
         else doc.Tenancy(

@@ -46,6 +46,7 @@ def _declared(module: Module) -> Iterator[tuple[tuple[str, ...], Path, int]]:
         *((("principals", name), name) for name in told.principals),
         *((("resources", name), name) for name in told.resources),
         *((("tenancy", "removals", name), name) for name in told.removals),
+        *((("endings", name), name) for name in told.endings),
         *((("audit", "tables"), name) for name in told.audit_tables[:1]),
     ]
     texts = dict(_texts(folder_of(module)))

@@ -17,7 +17,7 @@ from holdtrue.check.events import CaseTried, Event
 from holdtrue.contract.errors import HoldtrueError
 from holdtrue.contract.report import Finding, Result
 from holdtrue.contract.words import Confidence, Outcome, Stability
-from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
+from holdtrue.guarantees.base import Absent, Case, Guarantee, Harm, Tried, Untried
 from holdtrue.stage import Stage
 from holdtrue.stage.play import still_well
 from holdtrue.stage.steps import StepFailedError
@@ -47,6 +47,8 @@ class _Tally:
     harms: dict[str, list[tuple[Case, Harm]]] = field(default_factory=dict)
     evidence: dict[str, list[object]] = field(default_factory=dict)
     untried: list[Untried] = field(default_factory=list)
+    absent: str = ""
+    """Why the running app has no such thing."""
     failed: str = ""
     """How the proof itself failed."""
 
@@ -71,6 +73,8 @@ async def prove(guarantee: Guarantee, stage: Stage, order: Order, tell: Callable
         )
     if tally.failed:
         return _result(guarantee, Outcome.ERRORED, started, tally, reason=reason)
+    if tally.absent and not tally.untried and not tally.possible:
+        return _result(guarantee, Outcome.NOT_PROMISED, started, tally, reason=stage.redactor.text(tally.absent))
     if tally.untried or not tally.tried:
         return _result(guarantee, Outcome.NOT_RUN, started, tally, reason=reason)
     return _result(guarantee, Outcome.KEPT, started, tally, confidence=Confidence.PROVED)
@@ -93,11 +97,14 @@ def _edge(doing: str, guarantee: Guarantee, stage: Stage, tally: _Tally) -> Iter
 async def _play_all(
     guarantee: Guarantee, stage: Stage, order: Order, tally: _Tally, tell: Callable[[Event], None]
 ) -> None:
-    rehearsal = cast("AsyncGenerator[Case | Untried, None]", guarantee.rehearse(stage))
+    rehearsal = cast("AsyncGenerator[Tried, None]", guarantee.rehearse(stage))
     async with aclosing(rehearsal) as cases:  # closed here: what a rehearsal started ends before the next one begins
         async for case in cases:
             if isinstance(case, Untried):
                 tally.untried.append(case)
+                continue
+            if isinstance(case, Absent):
+                tally.absent = case.reason
                 continue
             tally.possible += 1
             if order.case is not None and not fnmatchcase(case.name, order.case):

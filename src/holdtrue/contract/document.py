@@ -226,6 +226,17 @@ class Removal(Model):
     steps: Annotated[list[Step], Field(min_length=1)]
 
 
+class Ending(Model):
+    """What must end a session: a sign-out, a new password, an account that is disabled."""
+
+    principal: Name
+    """Whose session ends."""
+    steps: Annotated[list[Step], Field(min_length=1)]
+    """Sent by that principal unless a step names somebody else."""
+    probe: RouteKey
+    """A route that the session opens before, and no more afterwards."""
+
+
 class Tenancy(Model):
     """Which rows belong to whom."""
 
@@ -256,6 +267,10 @@ class Webhook(Model):
 
     route: RouteKey
     provider: Literal["stripe"] = "stripe"
+    events: list[str] = []
+    """The types its endpoint is subscribed to at the provider; every type when empty."""
+    reconcile: Command | None = None
+    """A one-shot command that a scheduler runs, which fetches what never arrived; a worker's own job needs none."""
     journeys: Annotated[dict[Name, Journey], Field(min_length=1)]
 
 
@@ -289,6 +304,7 @@ class Rehearsal(Model):
     principals: dict[Name, Principal] = {}
     resources: dict[Name, Resource] = {}
     refresh: Refresh | None = None
+    endings: dict[Name, Ending] = {}
     tenant: str | None = None
     """The captured variable that names a tenant in rows."""
     tenant_headers: dict[str, str] = {}
@@ -326,6 +342,8 @@ class Document(Model):
     resources: dict[Name, Resource] = {}
     routes: dict[RouteKey, Route] = {}
     refresh: Refresh | None = None
+    endings: dict[Name, Ending] = {}
+    """What ends a session; afterwards no token of it opens anything."""
     tenancy: Tenancy | None = None
     webhooks: dict[Name, Webhook] = {}
     mail: dict[Name, Mail] = {}

@@ -49,6 +49,7 @@ class _References:
         for key, route in self._document.routes.items():
             self._route(key, route)
         self._refresh()
+        self._endings()
         self._tenancy()
         self._webhooks()
         for name, mail in self._document.mail.items():
@@ -172,6 +173,12 @@ class _References:
                     'capture = { access_token = "access_token", refresh_token = "refresh_token" }',
                 )
         self._known_route(refresh.probe, ("refresh", "probe"))
+
+    def _endings(self) -> None:
+        for name, ending in self._document.endings.items():
+            self._scopes.who(ending.principal, ("endings", name, "principal"))
+            self._scopes.steps(ending.steps, ("endings", name, "steps"), self._scopes.everything)
+            self._known_route(ending.probe, ("endings", name, "probe"))
 
     def _known_route(self, route: str, pointer: Pointer) -> bool:
         routes = self._document.routes

@@ -44,7 +44,18 @@ class Untried:
     reason: str
 
 
-Rehearsal = Callable[[Stage], AsyncIterator[Case | Untried]]
+@dataclass(frozen=True, kw_only=True)
+class Absent:
+    """The running app has no such thing (its tokens are no JWTs, no mail of it has HTML): nothing is promised.
+
+    It counts only where nothing was tried; whoever yields it has looked at the app, not at the document alone.
+    """
+
+    reason: str
+
+
+Tried = Case | Untried | Absent
+Rehearsal = Callable[[Stage], AsyncIterator[Tried]]
 
 
 @dataclass(frozen=True, kw_only=True)

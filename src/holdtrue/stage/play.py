@@ -151,7 +151,9 @@ async def call_well(stage: Stage, ready: Call) -> Twin:
             do="Give the route a body, parameters, `before` steps or `as` with which it succeeds.",
         )
     stage.setting.reached.add(ready.key)
-    known = stage.setting.twins[ready.key] = Twin(answer=answer, rows=seen.rows)
+    known = stage.setting.twins[ready.key] = Twin(
+        answer=answer, rows=seen.rows, statements=tuple(seen.statements), calls=tuple(seen.calls)
+    )
     return known
 
 

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from holdtrue.contract.document import Route
+from holdtrue.stage import payments
 from holdtrue.stage.cast import Knowledge, Who
 from holdtrue.stage.client import Answer
 from holdtrue.stage.database import Catalog, Difference, Snapshot
 from holdtrue.stage.mail import Mailbox
 from holdtrue.stage.payments import State
+from holdtrue.stage.wire import Statement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +40,14 @@ class Scene:
 
 @dataclass(frozen=True, kw_only=True)
 class Twin:
-    """How a route that was called as it is meant to be was answered, and what that changed."""
+    """How a route that was called as it is meant to be was answered, and what that did."""
 
     answer: Answer
     rows: Difference | None
+    statements: tuple[Statement, ...] = ()
+    """Up to the answer; what a worker does behind it is not among them."""
+    calls: tuple[payments.Call, ...] = ()
+    """To the payments provider, up to the answer."""
 
 
 @dataclass(frozen=True, kw_only=True)

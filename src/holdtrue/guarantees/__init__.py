@@ -1,26 +1,6 @@
-"""The guarantees. A file of a place that says ``GUARANTEE`` is in the check; nothing else names it."""
+"""The guarantees: each is one file, named after what must not happen."""
 
-from collections.abc import Iterator
-from importlib import import_module
-from pkgutil import iter_modules
-
-from holdtrue.contract.words import Place
 from holdtrue.guarantees.base import Absent, Case, Guarantee, Harm, Untried
-
-
-def _found() -> Iterator[Guarantee]:
-    """Place by place, in the order of their codes."""
-    for place in Place:
-        try:
-            package = import_module(f"{__name__}.{place}")
-        except ModuleNotFoundError:
-            continue  # nothing is promised there yet
-        for file in iter_modules(package.__path__):
-            guarantee = getattr(import_module(f"{package.__name__}.{file.name}"), "GUARANTEE", None)
-            if guarantee is not None:
-                yield guarantee
-
-
-ALL: tuple[Guarantee, ...] = tuple(_found())
+from holdtrue.guarantees.catalogue import ALL
 
 __all__ = ["ALL", "Absent", "Case", "Guarantee", "Harm", "Untried"]

@@ -25,7 +25,7 @@ _bearer = HTTPBearer(auto_error=False)
 class Gate:
     context: Context
     claims: Claims
-    permission: Permission
+    permission: Permission | None
 
     @property
     def member_id(self) -> UUID:
@@ -36,7 +36,9 @@ class Gate:
         """One transaction for the member's shop, after a look whether member, session and role still stand."""
         actor = Actor(type="member", id=str(self.claims.member_id))
         with work(self.context.database, self.claims.shop_id, actor, self.context.request_id) as unit:
-            allowed = self.permission in ROLES[self._live_role(unit)]
+            role = self._live_role(unit)
+            # A token grants no more than its role did when it was issued, nor than the role does now.
+            allowed = self.permission is None or self.permission in self.claims.scope & ROLES[role]
             if allowed:
                 yield unit
             else:
@@ -61,7 +63,7 @@ class Gate:
         return role
 
 
-def permission(name: Permission) -> Callable[..., Gate]:
+def permission(name: Permission | None) -> Callable[..., Gate]:
     def gate(
         context: Annotated[Context, Depends(request_context)],
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
@@ -75,3 +77,7 @@ def permission(name: Permission) -> Callable[..., Gate]:
             return opened
 
     return gate
+
+
+# Whoever is signed in, whatever the role.
+signed_in = permission(None)

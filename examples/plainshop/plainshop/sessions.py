@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import delete, select, update
 
 from plainshop.context import Context
-from plainshop.models import LoginSession, RefreshToken
+from plainshop.models import LoginSession, Member, RefreshToken
 from plainshop.models.base import now
+from plainshop.permissions import ROLES
 from plainshop.tokens import Claims, new_refresh_token, refresh_hash
 from plainshop.unit import Unit
 
@@ -87,7 +88,9 @@ def _issue(unit: Unit, context: Context, login: LoginSession) -> TokenPair:
     refresh = new_refresh_token(unit.shop_id)
     row = RefreshToken(shop_id=unit.shop_id, session_id=login.id, token_hash=refresh_hash(refresh))
     unit.session.add(row)
-    claims = Claims(shop_id=unit.shop_id, member_id=login.member_id, session_id=login.id)
+    whose = select(Member.role).where(Member.shop_id == unit.shop_id, Member.id == login.member_id)
+    scope = ROLES[unit.session.execute(whose).scalar_one()]
+    claims = Claims(shop_id=unit.shop_id, member_id=login.member_id, session_id=login.id, scope=scope)
     return TokenPair(
         access_token=context.tokens.access(claims), refresh_token=refresh, expires_in=context.tokens.lifetime
     )

@@ -1,6 +1,6 @@
 """The credentials the app issues.
 
-Access tokens are JWTs (RFC 9068's type and claims) of ten minutes at most. Refresh tokens are random; their hash is
+Access tokens are JWTs (RFC 9068's type and claims, `scope` among them) of ten minutes at most. Refresh tokens are random; their hash is
 stored. Tokens in mails are derived from the row they belong to, so that neither table nor outbox holds one.
 Each purpose has a key of its own.
 """
@@ -31,6 +31,7 @@ class Claims:
     shop_id: UUID
     member_id: UUID
     session_id: UUID
+    scope: frozenset[str]
 
 
 def _derived(secret: str, purpose: str) -> bytes:
@@ -57,6 +58,7 @@ class Tokens:
             "sub": str(claims.member_id),
             "shop": str(claims.shop_id),
             "sid": str(claims.session_id),
+            "scope": " ".join(sorted(claims.scope)),
         }
         return jwt.encode({"alg": "HS256", "typ": TYPE, "kid": self._kid}, body, self._keys, algorithms=["HS256"])
 
@@ -67,7 +69,12 @@ class Tokens:
             told = parsed.claims
             if (parsed.header.get("typ"), told["iss"], told["aud"]) != (TYPE, ISSUER, AUDIENCE):
                 return None
-            return Claims(shop_id=UUID(told["shop"]), member_id=UUID(told["sub"]), session_id=UUID(told["sid"]))
+            return Claims(
+                shop_id=UUID(told["shop"]),
+                member_id=UUID(told["sub"]),
+                session_id=UUID(told["sid"]),
+                scope=frozenset(told["scope"].split(" ")),
+            )
         except (JoseError, ValueError, KeyError, TypeError, AttributeError):
             return None
 

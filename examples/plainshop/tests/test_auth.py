@@ -75,6 +75,42 @@ def test_a_reset_works_once_and_ends_all_sessions(client, shop, settings, smtp):
     assert login(client, shop, "another good password").status_code == 200
 
 
+def test_a_new_password_needs_the_current_one_and_ends_all_sessions(client, shop, settings, smtp, admin):
+    other = login(client, shop).json()
+    client.post("/auth/forgot", json={"shop": shop.slug, "email": shop.owner})
+    send_mails(settings)
+    link = {"token": smtp.token_for(shop.owner), "password": "a third password"}
+
+    def change(current):
+        return shop.call("POST", "/auth/password", {"current": current, "new": "another good password"}).status_code
+
+    assert change("not the password") == 400
+    assert sorted(at_once([lambda: change(PASSWORD)] * 3))[0] == 204
+    for token in (shop.token, other["access_token"]):
+        assert shop.call("GET", "/products", token=token).status_code == 401
+    assert refresh(client, shop.refresh).status_code == refresh(client, other["refresh_token"]).status_code == 401
+    assert client.post("/auth/reset", json=link).status_code == 400
+    assert login(client, shop).status_code == 401
+    assert login(client, shop, "another good password").status_code == 200
+    changed = "SELECT count(*) FROM audit_events WHERE action = 'auth.password_changed'"
+    assert admin.execute(changed).fetchone() == (1,)
+
+
+def test_guesses_at_the_current_password_are_limited(client, shop):
+    client.app.state.settings = client.app.state.settings.model_copy(update={"login_limit_per_minute": 2})
+    body = {"current": "wrong", "new": "another good password"}
+    assert [shop.call("POST", "/auth/password", body).status_code for _ in range(3)] == [400, 400, 429]
+
+
+def test_a_token_opens_only_what_its_scope_names(client, shop):
+    def answer(scope):
+        return shop.call("GET", "/products", token=forged(client, shop, claims={"scope": scope})).status_code
+
+    assert answer("orders.read products.read") == 200
+    for scope in ("", "orders.read", "products", "products.readers", "my.products.read", "products.read,orders.read"):
+        assert answer(scope) == 403
+
+
 def test_forgot_answers_the_same_for_nobody_and_sends_nothing(client, shop, settings, smtp, admin):
     known = client.post("/auth/forgot", json={"shop": shop.slug, "email": shop.owner})
     unknown = client.post("/auth/forgot", json={"shop": shop.slug, "email": "nobody@alpha.example"})
@@ -124,6 +160,8 @@ def forged(client, shop, *, header=None, claims=None, key=None, drop=()):
         {"claims": {"aud": "other"}},
         {"claims": {"aud": ["plainshop-api", "other"]}},
         {"drop": ["aud"]},
+        {"drop": ["scope"]},
+        {"claims": {"scope": ["products.read"]}},
         {"claims": {"iss": "plainshop.evil"}},
         {"claims": {"sub": str(uuid4())}},
         {"claims": {"sid": str(uuid4())}},

@@ -70,11 +70,15 @@ def test_a_removed_member_is_out_at_once(client, shop, join):
     assert client.post("/auth/login", json=login).status_code == 401
 
 
-def test_a_changed_role_counts_at_once(shop, join):
+def test_a_lesser_role_counts_at_once_and_a_greater_one_from_the_next_token(client, shop, join):
     member, token = join("m@alpha.example", "viewer")
-    assert shop.call("GET", "/audit", token=token).status_code == 403
+    login = {"shop": shop.slug, "email": "m@alpha.example", "password": "a fine password"}
     assert shop.call("PATCH", f"/members/{member}", {"role": "owner"}).status_code == 200
+    assert shop.call("GET", "/audit", token=token).status_code == 403
+    token = client.post("/auth/login", json=login).json()["access_token"]
     assert shop.call("GET", "/audit", token=token).status_code == 200
+    assert shop.call("PATCH", f"/members/{member}", {"role": "viewer"}).status_code == 200
+    assert shop.call("GET", "/audit", token=token).status_code == 403
 
 
 def test_an_invitation_works_once_even_at_once(client, shop, settings, smtp):

@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 from typing import Annotated
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Response
 from sqlalchemy import select, update
 
+from plainshop.access import Gate, signed_in
 from plainshop.context import Context, request_context
 from plainshop.errors import Refusal, TooMany, Unauthorized
 from plainshop.fields import Body, Email, NewPassword, Password, Slug, Token
@@ -18,6 +19,7 @@ from plainshop.passwords import hash_password, verify_password
 from plainshop.routes.slots import hashing_slot
 from plainshop.sessions import TokenPair, close_session, open_session, revoke_all, rotate
 from plainshop.tokens import shop_of_refresh_token
+from plainshop.unit import Unit
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 InContext = Annotated[Context, Depends(request_context)]
@@ -42,6 +44,11 @@ class Forgot(Body):
 class Reset(Body):
     token: Token
     password: NewPassword
+
+
+class PasswordChange(Body):
+    current: Password
+    new: NewPassword
 
 
 @router.post("/login", dependencies=[hashing_slot])
@@ -116,12 +123,40 @@ def reset(body: Reset, context: InContext) -> Response:
         member_id = unit.session.scalar(used.values(used_at=now()).returning(PasswordReset.member_id))
         if member_id is None:
             raise refused
-        unit.session.execute(
-            update(PasswordReset).where(mine, PasswordReset.member_id == member_id).values(used_at=now())
-        )
-        unit.session.execute(
-            update(Member).where(Member.shop_id == shop_id, Member.id == member_id).values(password_hash=password_hash)
-        )
-        revoke_all(unit, member_id)
+        _set_password(unit, member_id, password_hash)
         unit.record("auth.password_reset", "member", member_id)
     return Response(status_code=204)
+
+
+@router.post("/password", status_code=204, dependencies=[hashing_slot])
+def change_password(body: PasswordChange, gate: Annotated[Gate, Depends(signed_in)]) -> Response:
+    """Ends all sessions, the caller's too."""
+    wrong = Refusal("The current password is wrong.")
+    minutely = gate.context.settings.login_limit_per_minute
+    with gate.enter() as unit:
+        allowed = within_limit(unit.session, f"password:{gate.member_id}", minutely, timedelta(minutes=1))
+        stored = select(Member.password_hash).where(Member.shop_id == unit.shop_id, Member.id == gate.member_id)
+        known = unit.session.scalar(stored)
+    if not allowed:
+        raise TooMany("Too many attempts; wait a minute.", headers={"Retry-After": "60"})
+    if not verify_password(known, body.current):
+        raise wrong
+    password_hash = hash_password(body.new)
+    with gate.enter() as unit:
+        # Changed by another request while we were hashing?
+        if unit.session.scalar(stored.with_for_update()) != known:
+            raise wrong
+        _set_password(unit, gate.member_id, password_hash)
+        unit.record("auth.password_changed", "member", gate.member_id)
+    return Response(status_code=204)
+
+
+def _set_password(unit: Unit, member_id: UUID, password_hash: str) -> None:
+    """With the old password go the sessions it opened and the links that could replace it."""
+    resets = update(PasswordReset).where(
+        PasswordReset.shop_id == unit.shop_id, PasswordReset.member_id == member_id, PasswordReset.used_at.is_(None)
+    )
+    unit.session.execute(resets.values(used_at=now()))
+    whose = update(Member).where(Member.shop_id == unit.shop_id, Member.id == member_id)
+    unit.session.execute(whose.values(password_hash=password_hash))
+    revoke_all(unit, member_id)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from holdtrue.stage.payments import money
 from holdtrue.stage.payments.books import Books
 from holdtrue.stage.payments.listing import newest, page
 from holdtrue.stage.payments.params import Params
@@ -12,9 +11,17 @@ from holdtrue.stage.payments.store import Resource
 _SETTLES_AFTER = 2 * 24 * 3600
 
 
-def record(books: Books, kind: str, amount: int, source: Resource, *, category: str | None = None) -> str:
-    """Book a movement of money (negative: out) and answer its id."""
-    fee = money.fee(amount) if kind == "charge" else 0
+def record(
+    books: Books,
+    kind: str,
+    amount: int,
+    source: Resource,
+    *,
+    category: str | None = None,
+    fee: int = 0,
+    fee_for: str = "Stripe processing fees",
+) -> str:
+    """Book a movement of money (negative: out), less a fee, and answer its id."""
     details: list[dict[str, Any]] = []
     if fee:
         details.append(
@@ -22,7 +29,7 @@ def record(books: Books, kind: str, amount: int, source: Resource, *, category: 
                 "amount": fee,
                 "application": None,
                 "currency": source["currency"],
-                "description": "Stripe processing fees",
+                "description": fee_for,
                 "type": "stripe_fee",
             }
         )

@@ -59,7 +59,19 @@ class Bank:
         charge = books.get("charge", charge_id)
         if not charge["captured"] or charge["disputed"]:
             raise ValueError(f"charge {charge_id} is not captured, or disputed already: it cannot be disputed")
+        if (amount or 0) > charge["amount_captured"]:
+            raise ValueError(f"charge {charge_id} captured {charge['amount_captured']}: {amount} cannot be disputed")
         disputes.make(books, charge, amount or charge["amount_captured"], reason=reason, inquiry=inquiry)
+        return self._world.events[start:]
+
+    def escalate(self, dispute_id: str) -> list[Event]:
+        """The card holder was not content with the answer to an inquiry: it becomes a dispute, and the money goes."""
+        start = len(self._world.events)
+        books = self._owner_books(dispute_id)
+        dispute = books.get("dispute", dispute_id)
+        if not dispute["status"].startswith("warning_") or dispute["status"] in disputes.CLOSED:
+            raise ValueError(f"dispute {dispute_id} is {dispute['status']}: only an open inquiry can be escalated")
+        disputes.escalate(books, dispute)
         return self._world.events[start:]
 
     def close_dispute(self, dispute_id: str, verdict: Verdict) -> list[Event]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from holdtrue.stage.payments import checkout, invoices, paying, payment_methods, periods, subscriptions
+from holdtrue.stage.payments import checkout, disputes, invoices, paying, payment_methods, periods, subscriptions
 from holdtrue.stage.payments.books import Books
 from holdtrue.stage.payments.store import AccountStore, Resource
 from holdtrue.stage.payments.world import Event, World
@@ -35,6 +35,9 @@ def _due(books: Books) -> Iterator[Due]:
     for session in books.all("checkout.session"):
         if session["status"] == "open":
             yield session["expires_at"], partial(checkout.expire, books, session)
+    for dispute in books.all("dispute"):
+        if dispute["status"] in disputes.UNANSWERED:
+            yield dispute["evidence_details"]["due_by"], partial(disputes.lapse, books, dispute)
     for subscription in books.all("subscription"):
         yield from _subscription(books, subscription)
 

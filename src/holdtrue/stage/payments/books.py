@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdtrue.stage.payments import errors, versions
+from holdtrue.stage.payments.differences import previous_attributes
 from holdtrue.stage.payments.store import AccountStore, Resource, clone
 from holdtrue.stage.payments.world import Event, World
 
@@ -66,23 +67,25 @@ class Books:
         return resource
 
     def change(self, resource: Resource, event: str | None, **changes: Any) -> Resource:
-        """Save an object with some fields changed, and tell of it with the old values where an event type is given."""
-        previous = {name: clone(resource.get(name)) for name, value in changes.items() if resource.get(name) != value}
+        """Save an object with some fields changed; tell of it, old values included, where an event type is given.
+
+        Where nothing changed there is nothing to tell.
+        """
+        before: Resource = clone(resource)
         resource.update(changes)
         self.save(resource)
-        if event is not None and (previous or not event.endswith(".updated")):
-            told = {name: value for name, value in previous.items() if not name.startswith("_")}
-            self.emit(event, resource, told if event.endswith(".updated") else None)
+        if event is not None and previous_attributes(before, resource):
+            self.emit(event, resource, before)
         return resource
 
-    def emit(self, type_: str, resource: Mapping[str, Any], previous: Mapping[str, Any] | None = None) -> Event:
-        """Record an event with the object as it is now."""
+    def emit(self, type_: str, resource: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Event:
+        """Record an event with the object as it is now and, for an update, as it was."""
         event = Event(
             id=self.new_id("event"),
             type=type_,
             created=self.now(),
             object=clone(dict(resource)),
-            previous=None if previous is None else clone(dict(previous)),
+            before=None if before is None else clone(dict(before)),
             account=self.store.account if self.store.connected else None,
             request_id=self.request_id,
             idempotency_key=self.idempotency_key,

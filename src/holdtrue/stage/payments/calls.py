@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,8 @@ class Call:
     account: str | None
     version: str
     at: int
+    began: float = field(default_factory=time.monotonic)
+    """When it arrived, on the clock of the event loop; ``at`` is the provider's own time."""
     status: int | None = None
     response: Mapping[str, Any] | None = None
     request_id: str | None = None

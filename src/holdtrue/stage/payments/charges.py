@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from holdtrue.stage.payments import balance
+from holdtrue.stage.payments import balance, money
 from holdtrue.stage.payments.books import Books
 from holdtrue.stage.payments.listing import newest, page
 from holdtrue.stage.payments.params import Params
@@ -64,11 +64,14 @@ def make(books: Books, intent: Resource, method: Resource, *, decline: str | Non
         "transfer_data": intent["transfer_data"],
         "transfer_group": intent["transfer_group"],
         "_invoice": intent.get("_invoice"),
+        "_later": method.get("_later"),
     }
     if paid:
         charge["receipt_url"] = f"https://pay.stripe.com/receipts/payment/{charge['id']}"
     if charge["captured"]:
-        charge["balance_transaction"] = balance.record(books, "charge", charge["amount"], charge)
+        charge["balance_transaction"] = balance.record(
+            books, "charge", charge["amount"], charge, fee=money.fee(charge["amount"])
+        )
     books.save(charge)
     books.emit("charge.succeeded" if paid else "charge.failed", charge)
     return charge

@@ -1,6 +1,7 @@
 """The double's own clock: whatever source it is given, plus what it was advanced by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class Clock:
@@ -11,11 +12,22 @@ class Clock:
 
     def __init__(self, source: Callable[[], float]) -> None:
         self._source = source
+        self._stopped: float | None = None
         self.offset = 0.0
 
     def now(self) -> int:
         """The present, in seconds since 1970."""
-        return int(self._source() + self.offset)
+        return int((self._source() if self._stopped is None else self._stopped) + self.offset)
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """No time passes while the block runs, unless it is advanced: everything has the same `created`."""
+        outer = self._stopped
+        self._stopped = self._source() if outer is None else outer
+        try:
+            yield
+        finally:
+            self._stopped = outer
 
     def advance(self, seconds: float) -> None:
         """Move forward.

@@ -37,7 +37,11 @@ _EVIDENCE = [
     "uncategorized_text",
 ]
 _DUE_AFTER = 7 * 24 * 3600
+_FEE = 15_00
 CLOSED = ("lost", "warning_closed", "won")
+UNANSWERED = ("needs_response", "warning_needs_response")
+# https://docs.stripe.com/testing#evidence: what the evidence's text decides in a test.
+_DECIDES = {"winning_evidence": "won", "losing_evidence": "lost"}
 
 
 def make(books: Books, charge: Resource, amount: int, *, reason: str, inquiry: bool) -> Resource:
@@ -78,19 +82,36 @@ def make(books: Books, charge: Resource, amount: int, *, reason: str, inquiry: b
         "status": "warning_needs_response" if inquiry else "needs_response",
     }
     books.change(charge, None, disputed=True)
-    if inquiry:
-        books.save(dispute)
-        books.emit("charge.dispute.created", dispute)
-        return dispute
-    _move(books, dispute, -amount)
+    books.save(dispute)
+    if not inquiry:
+        _move(books, dispute, -amount)
     books.emit("charge.dispute.created", dispute)
+    if not inquiry:
+        books.emit("charge.dispute.funds_withdrawn", dispute)
+    return dispute
+
+
+def escalate(books: Books, dispute: Resource) -> Resource:
+    """An inquiry becomes a chargeback of the same id: only now the money goes."""
+    card = {**dispute["payment_method_details"]["card"], "case_type": "chargeback"}
+    before = dict(dispute)
+    books.change(
+        dispute,
+        None,
+        status="needs_response",
+        is_charge_refundable=False,
+        evidence_details={**dispute["evidence_details"], "due_by": books.now() + _DUE_AFTER},
+        payment_method_details={**dispute["payment_method_details"], "card": card},
+    )
+    _move(books, dispute, -dispute["amount"])
+    books.emit("charge.dispute.updated", dispute, before)
     books.emit("charge.dispute.funds_withdrawn", dispute)
     return dispute
 
 
 def close(books: Books, dispute: Resource, status: str) -> Resource:
-    """The bank's verdict: `won` brings the money back, `lost` and `warning_closed` move none."""
-    books.change(dispute, None, status=status)
+    """The bank's verdict: `won` brings the money back (the fee stays), `lost` and `warning_closed` move none."""
+    books.change(dispute, None, status=status, is_charge_refundable=status != "lost")
     if status == "won":
         _move(books, dispute, dispute["amount"])
         books.emit("charge.dispute.funds_reinstated", dispute)
@@ -98,9 +119,22 @@ def close(books: Books, dispute: Resource, status: str) -> Resource:
     return dispute
 
 
+def lapse(books: Books, dispute: Resource) -> Resource:
+    """Nobody answered until it was due: a chargeback is lost, an inquiry is over."""
+    dispute["evidence_details"] = {**dispute["evidence_details"], "past_due": True}
+    return close(books, dispute, "lost" if dispute["status"] == "needs_response" else "warning_closed")
+
+
 def _move(books: Books, dispute: Resource, amount: int) -> None:
+    out = amount < 0
     transaction = balance.record(
-        books, "adjustment", amount, dispute, category="dispute" if amount < 0 else "dispute_reversal"
+        books,
+        "adjustment",
+        amount,
+        dispute,
+        category="dispute" if out else "dispute_reversal",
+        fee=_FEE if out else 0,
+        fee_for="Dispute fee",
     )
     moved = [*dispute["balance_transactions"], books.get("balance_transaction", transaction)]
     books.change(dispute, None, balance_transactions=moved)
@@ -116,13 +150,23 @@ def _close(books: Books, _: Params, identifier: str) -> Resource:
 def _update(books: Books, params: Params, identifier: str) -> Resource:
     dispute = books.live("dispute", identifier)
     changes: Resource = {"metadata": params.metadata(dispute["metadata"])}
+    submitted = params.boolean("submit") is not False
     if params.has("evidence"):
+        if dispute["status"] in CLOSED:
+            raise errors.refused("This dispute is already closed; evidence can no longer be submitted.")
         changes["evidence"] = {**dispute["evidence"], **params.echo("evidence")}
         changes["evidence_details"] = {**dispute["evidence_details"], "has_evidence": True}
-    if params.boolean("submit"):
+    elif not params.has("submit"):
+        submitted = False
+    if submitted:
         inquiry = dispute["status"].startswith("warning_")
         changes["status"] = "warning_under_review" if inquiry else "under_review"
-    return books.change(dispute, "charge.dispute.updated", **changes)
+        details = changes.get("evidence_details") or dispute["evidence_details"]
+        count = details["submission_count"] + 1
+        changes["evidence_details"] = {**details, "submission_count": count, "submission_method": "manual"}
+    books.change(dispute, "charge.dispute.updated", **changes)
+    decided = _DECIDES.get(dispute["evidence"]["uncategorized_text"] or "") if submitted else None
+    return dispute if decided is None else close(books, dispute, decided)
 
 
 def _list(books: Books, params: Params) -> Resource:

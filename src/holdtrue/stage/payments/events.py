@@ -6,6 +6,7 @@ from typing import Any
 
 from holdtrue.stage.payments import errors, shapes
 from holdtrue.stage.payments.books import Books
+from holdtrue.stage.payments.differences import previous_attributes
 from holdtrue.stage.payments.listing import page
 from holdtrue.stage.payments.params import Params
 from holdtrue.stage.payments.routing import Route
@@ -16,8 +17,9 @@ from holdtrue.stage.payments.world import Event
 def body(books: Books, event: Event, version: str) -> Resource:
     """The event as JSON, its object in the shape of an API version."""
     data: dict[str, Any] = {"object": shapes.shape(dict(event.object), version, books.store)}
-    if event.previous is not None:
-        data["previous_attributes"] = dict(event.previous)
+    if event.before is not None:
+        before = shapes.shape(dict(event.before), version, books.store)
+        data["previous_attributes"] = previous_attributes(before, data["object"])
     envelope: Resource = {"id": event.id, "object": "event"}
     if event.account is not None:
         envelope["account"] = event.account

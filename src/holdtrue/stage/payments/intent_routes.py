@@ -106,7 +106,7 @@ def _capture(books: Books, params: Params, identifier: str) -> Resource:
             code="amount_too_large",
         )
     charge = books.get("charge", intent["latest_charge"])
-    transaction = balance.record(books, "charge", amount, charge)
+    transaction = balance.record(books, "charge", amount, charge, fee=money.fee(amount))
     books.change(charge, None, captured=True, amount_captured=amount, balance_transaction=transaction)
     books.emit("charge.captured", charge)
     books.change(intent, None, status="succeeded", amount_capturable=0, amount_received=amount)

@@ -6,7 +6,7 @@ The lifecycle is https://docs.stripe.com/payments/paymentintents/lifecycle.
 from collections.abc import Mapping
 from typing import Any
 
-from holdtrue.stage.payments import charges, errors, invoices, payment_methods
+from holdtrue.stage.payments import charges, disputes, errors, invoices, payment_methods
 from holdtrue.stage.payments.books import Books
 from holdtrue.stage.payments.store import Resource
 
@@ -14,6 +14,8 @@ from holdtrue.stage.payments.store import Resource
 def confirm(books: Books, intent: Resource, method: Resource) -> Resource:
     """Try to pay with a method, and tell the events of what came of it. The outcome is in the intent's status."""
     answer = method.get("_answer")
+    if answer is None and method.get("_later") == "decline":
+        answer = "generic_decline"
     if answer is None and intent["customer"] is not None:
         answer = books.world.script.declined_customers.get(intent["customer"])
     intent["payment_method"] = method["id"]
@@ -38,6 +40,9 @@ def confirm(books: Books, intent: Resource, method: Resource) -> Resource:
     books.emit("payment_intent.succeeded", intent)
     if intent.get("_invoice"):
         invoices.paid(books, books.get("invoice", intent["_invoice"]), charge)
+    if method.get("_later") in ("dispute", "inquiry"):
+        inquiry = method["_later"] == "inquiry"
+        disputes.make(books, charge, charge["amount_captured"], reason="fraudulent", inquiry=inquiry)
     return intent
 
 

@@ -12,11 +12,16 @@ from holdtrue.stage.payments.store import Resource
 
 @dataclass(frozen=True)
 class Card:
-    """A test card and what its bank answers: a decline code, `authenticate`, or None for success."""
+    """A test card and what its bank answers: a decline code, `authenticate`, or None for success.
+
+    `later` is what comes after a successful payment: `dispute`, `inquiry`, a refund that is `refund_pending` or
+    `refund_failed`; or `decline`, for a card that can be kept but not charged.
+    """
 
     brand: str
     last4: str
     answer: str | None = None
+    later: str | None = None
 
 
 CARDS = {
@@ -28,8 +33,12 @@ CARDS = {
     "pm_card_chargeDeclinedInsufficientFunds": Card("visa", "9995", "insufficient_funds"),
     "pm_card_visa_chargeDeclinedInsufficientFunds": Card("visa", "9995", "insufficient_funds"),
     "pm_card_chargeDeclinedExpiredCard": Card("visa", "0069", "expired_card"),
-    "pm_card_chargeCustomerFail": Card("visa", "0341", "generic_decline"),
+    "pm_card_chargeCustomerFail": Card("visa", "0341", later="decline"),
     "pm_card_authenticationRequired": Card("visa", "3184", "authenticate"),
+    "pm_card_createDispute": Card("visa", "0259", later="dispute"),
+    "pm_card_createDisputeInquiry": Card("visa", "1976", later="inquiry"),
+    "pm_card_pendingRefund": Card("visa", "7726", later="refund_pending"),
+    "pm_card_refundFail": Card("visa", "5126", later="refund_failed"),
 }
 _TOKENS = {name.replace("pm_card_", "tok_"): card for name, card in CARDS.items()}
 _BY_LAST4 = {card.last4: card for card in CARDS.values()}
@@ -40,6 +49,10 @@ _NUMBERS = {
     "4000000000009995": "9995",
     "4000000000000341": "0341",
     "4000002760003184": "3184",
+    "4000000000000259": "0259",
+    "4000000000001976": "1976",
+    "4000000000007726": "7726",
+    "4000000000005126": "5126",
 }
 
 
@@ -73,6 +86,7 @@ def make(books: Books, card: Card) -> Resource:
         "metadata": {},
         "type": "card",
         "_answer": card.answer,
+        "_later": card.later,
     }
     return books.save(method)
 
@@ -166,8 +180,7 @@ def _detach(books: Books, _: Params, identifier: str) -> Resource:
     if customer["invoice_settings"]["default_payment_method"] == identifier:
         settings = {**customer["invoice_settings"], "default_payment_method": None}
         books.change(customer, "customer.updated", invoice_settings=settings)
-    books.change(method, None, customer=None)
-    books.emit("payment_method.detached", method, {"customer": owner})
+    books.change(method, "payment_method.detached", customer=None)
     return method
 
 

@@ -21,7 +21,8 @@ def refunded(books: Books, charge: str) -> int:
 def make(books: Books, charge: Resource, amount: int, *, reason: str | None, metadata: dict[str, str]) -> Resource:
     """A new refund with the status that is scripted next, and its events."""
     script = books.world.script.refunds
-    status = script.pop(0) if script else "succeeded"
+    scripted = {"refund_pending": "pending", "refund_failed": "failed"}.get(charge.get("_later") or "", "succeeded")
+    status = script.pop(0) if script else scripted
     refund: Resource = {
         "id": books.new_id("refund"),
         "object": "refund",
@@ -50,13 +51,13 @@ def make(books: Books, charge: Resource, amount: int, *, reason: str | None, met
     refund["balance_transaction"] = balance.record(books, "refund", -amount, refund)
     books.save(refund)
     books.emit("refund.created", refund)
-    _recount(books, charge)
-    books.emit("charge.refunded", charge)
+    _recount(books, charge, "charge.refunded")
     return settle(books, refund, "failed", "unknown") if status == "failed" else refund
 
 
 def settle(books: Books, refund: Resource, status: str, failure_reason: str | None = None) -> Resource:
     """The bank's later word on a refund. A failed one puts the money back on our side of the ledger."""
+    before = dict(refund)
     refund.pop("pending_reason", None)
     changes: Resource = {"status": status}
     if status in ("failed", "canceled"):
@@ -72,15 +73,14 @@ def settle(books: Books, refund: Resource, status: str, failure_reason: str | No
         books.change(refund, None, **changes)
     if status == "failed":
         books.emit("refund.failed", refund)
-    previous = {"status": "pending"}
-    books.emit("refund.updated", refund, previous)
-    books.emit("charge.refund.updated", refund, previous)
+    books.emit("refund.updated", refund, before)
+    books.emit("charge.refund.updated", refund, before)
     return refund
 
 
-def _recount(books: Books, charge: Resource) -> None:
+def _recount(books: Books, charge: Resource, event: str | None = None) -> None:
     total = refunded(books, charge["id"])
-    books.change(charge, None, amount_refunded=total, refunded=total >= charge["amount_captured"])
+    books.change(charge, event, amount_refunded=total, refunded=total >= charge["amount_captured"])
 
 
 def _create(books: Books, params: Params) -> Resource:

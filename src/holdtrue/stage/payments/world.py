@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from holdtrue.stage.payments.clock import Clock
+from holdtrue.stage.payments.differences import previous_attributes
 from holdtrue.stage.payments.ids import Ids
 from holdtrue.stage.payments.store import AccountStore
 
@@ -13,19 +14,24 @@ from holdtrue.stage.payments.store import AccountStore
 class Event:
     """One event, with its object as it was at that moment in the newest shape.
 
-    `account` is set for a connected account only, `previous` for an update. `dataclasses.replace` makes variants, for
-    instance one with `livemode=True`.
+    `account` is set for a connected account only; `before`, the whole object as it was, for an update.
+    `dataclasses.replace` makes variants, for instance one with `livemode=True`.
     """
 
     id: str
     type: str
     created: int
     object: Mapping[str, Any] = field(repr=False)
-    previous: Mapping[str, Any] | None = None
+    before: Mapping[str, Any] | None = field(default=None, repr=False)
     account: str | None = None
     livemode: bool = False
     request_id: str | None = None
     idempotency_key: str | None = field(default=None, repr=False)
+
+    @property
+    def previous(self) -> Mapping[str, Any] | None:
+        """The old values of what an update changed, in the newest shape; None for other events."""
+        return None if self.before is None else previous_attributes(self.before, self.object)
 
     @property
     def object_id(self) -> str | None:

@@ -124,26 +124,20 @@ async def _play_all(
 async def _play(case: Case, stage: Stage, tally: _Tally) -> Harm | None:
     stage.begin_evidence()
     stage.doubt = None
-    try:
-        harm = await case.play()
-    finally:
+    harm = await case.play()
+    if harm is not None:
         tally.evidence[case.name] = stage.player.evidence.export(stage.redactor)
-    if harm is None and stage.doubt is not None:
+    elif stage.doubt is not None:
         await still_well(stage, stage.doubt)
     return harm
 
 
 async def _again(case: Case, guarantee: Guarantee, stage: Stage, tally: _Tally) -> Stability | None:
     """Play a harmful case once more, in processes that are fresh; None when that cannot be done."""
-    seen = tally.evidence[case.name]
-    stability = None
     with _edge(f"{case.name}, once more", guarantee, stage, tally):
         harm = await _play(case, stage, tally)
-        if harm is not None:
-            return Stability.DETERMINISTIC
-        stability = Stability.FLAKY
-    tally.evidence[case.name] = seen  # the evidence is of the time when it happened
-    return stability
+        return Stability.FLAKY if harm is None else Stability.DETERMINISTIC
+    return None
 
 
 async def _finding(guarantee: Guarantee, stage: Stage, order: Order, cause: str, tally: _Tally) -> Finding:

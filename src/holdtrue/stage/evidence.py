@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,10 @@ _JSON_SECRET = re.compile(
 )
 """A member of a JSON object, named like a secret, in a text that may be cut short."""
 _LONGEST_LOG = 4 * 2**20
+_LONGEST_TEXT = 20_000
+"""Characters kept of one fact: a webhook's body is kept whole, a picture that an app answers is not."""
+MOST_ENTRIES = 1_000
+"""Entries kept of one case; of more, the first and the last."""
 
 
 class Redactor:
@@ -68,17 +73,48 @@ class Redactor:
 
 @dataclass
 class Evidence:
-    """The entries of one case, in the order in which they happened."""
+    """The entries of one case. Each has ``at``: seconds since the case began."""
 
+    clock: Callable[[], float] = time.monotonic
+    """Seconds, as the event loop counts them: what the instruments saw carries that clock's times."""
+    gather: Callable[[], None] = lambda: None
+    """Adds what the instruments have seen and nobody has told yet."""
     entries: list[dict[str, Any]] = field(default_factory=list)
+    began: float = field(init=False)
 
-    def add(self, kind: str, **facts: Any) -> None:
-        """Keep one fact: a request, statements, a mail, a row difference, a kill."""
-        self.entries.append({"kind": kind, **facts})
+    def __post_init__(self) -> None:
+        self.began = self.clock()
+
+    def add(self, kind: str, *, moment: float | None = None, **facts: Any) -> None:
+        """Keep one fact: a request, a statement, a mail, a row difference, a kill.
+
+        ``moment`` is when it began, on the evidence's clock; now when absent.
+        """
+        at = (self.clock() if moment is None else moment) - self.began
+        self.entries.append({"kind": kind, "at": round(at, 4), **facts})
 
     def export(self, redactor: Redactor) -> list[Any]:
-        """Return the entries, redacted."""
-        return [redactor.value(entry) for entry in self.entries]
+        """Return the entries in the order in which they began, redacted and of bounded size."""
+        self.gather()
+        entries = sorted(self.entries, key=lambda entry: float(entry["at"]))
+        if (more := len(entries) - MOST_ENTRIES) > 0:
+            half = MOST_ENTRIES // 2
+            left_out = {"kind": "left_out", "at": entries[half]["at"], "entries": more}
+            entries = [*entries[:half], left_out, *entries[-half:]]
+        return [_bounded(redactor.value(entry)) for entry in entries]
+
+
+def _bounded(value: Any) -> Any:
+    match value:
+        case str() if len(value) > _LONGEST_TEXT:
+            return f"{value[:_LONGEST_TEXT]}… ({len(value) - _LONGEST_TEXT} more characters)"
+        case dict():
+            return {key: _bounded(item) for key, item in value.items()}
+        case list():
+            if len(value) > MOST_ENTRIES:
+                return [*(_bounded(item) for item in value[:MOST_ENTRIES]), f"… {len(value) - MOST_ENTRIES} more"]
+            return [_bounded(item) for item in value]
+    return value
 
 
 def keep_logs(scratch: Path, kept: Path, redactor: Redactor, tell: Callable[[str], None]) -> None:

@@ -20,7 +20,7 @@ from holdtrue.stage.cast import TENANTS, Cast
 from holdtrue.stage.client import Client
 from holdtrue.stage.crew import FIRST, WORKER, Build, Crew, Member
 from holdtrue.stage.database import Catalog, ClonePool, Difference, Snapshot, age, catalog_of, difference, snapshot
-from holdtrue.stage.evidence import Evidence, Redactor
+from holdtrue.stage.evidence import Redactor
 from holdtrue.stage.mail import Mail, MailServer, MailTimeoutError
 from holdtrue.stage.outfit import Outfit
 from holdtrue.stage.payments import Clock, StripeDouble
@@ -29,6 +29,7 @@ from holdtrue.stage.scene import Call, Scene
 from holdtrue.stage.steps import Player, StepFailedError
 from holdtrue.stage.tables import qualified_all
 from holdtrue.stage.wire import Recording, Statement, Upstream, Wire
+from holdtrue.stage.witness import Witness
 
 if TYPE_CHECKING:
     from holdtrue.stage.setting import Setting
@@ -67,6 +68,7 @@ class Stage:
         self.mail = MailServer()
         self.crew = Crew(setting.document, self._equip, self._spoke)
         self.quiet = Quiet(self.wire, self.mail, self.payments, self.crew)
+        self.witness = Witness(self.wire, self.payments, self.mail, self.quiet.is_background)
         self.client = Client()
         self.player = Player(
             cast=self.cast,
@@ -77,6 +79,7 @@ class Stage:
             command=self._command,
             asking=self._asking,
             silent=self.crew.notice,
+            named=self._named,
         )
         self.database = ""
         self._saved: Scene | None = None
@@ -224,6 +227,7 @@ class Stage:
         else:
             await self.rest()
         self._saved = to
+        self.witness.gather()
         await self.mail.restore(self.scene.mailbox)
         clone = await (self.setting.databases.clone(to.database) if to is not None else self._pool.take())
         await self._leave_clone()
@@ -235,6 +239,7 @@ class Stage:
         self.cast.knowledge = self.scene.knowledge.copy()
         self._read_log()
         self._written, self._rows, self._standing = False, self.scene.rows, None
+        self.player.evidence.add("scene")
 
     async def fresh(self) -> None:
         """Go back to the scene, unless nothing was written since: a refused request usually writes nothing."""
@@ -276,13 +281,17 @@ class Stage:
 
     def begin_evidence(self) -> None:
         """Start to keep evidence for a new case."""
-        self.player.evidence = Evidence()
+        self.player.evidence = self.witness.begin()
 
     # -- acting -----------------------------------------------------------------------------------------------------
 
     def port(self, name: str = FIRST) -> int:
         """The port of a running web process."""
         return self._ports[name]
+
+    def _named(self, port: int) -> str:
+        """Whose port that is; empty for a process that is not of the crew."""
+        return next((name for name, known in self._ports.items() if known == port), "")
 
     async def web(self, name: str) -> Member:
         """Return a web process, started if need be."""
@@ -303,9 +312,11 @@ class Stage:
         await self.crew.promote(name)
         self.wire.exchange_names(name, FIRST)
         self._ports[FIRST] = self._ports.pop(name)
+        self.player.evidence.add("promote", process=name, becomes=FIRST)
 
     async def revive(self, *names: str) -> None:
         """Start processes again, as a supervisor would after a crash."""
+        self.player.evidence.add("start", processes=list(names))
         self._acting_on_processes()
         for name in names:
             self.crew.begin(name)

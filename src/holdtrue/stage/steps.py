@@ -46,6 +46,7 @@ class Player:
         command: Callable[[Command, Mapping[str, object]], Awaitable[str]],
         asking: Callable[[], AbstractContextManager[None]],
         silent: Callable[[int], Awaitable[None]],
+        named: Callable[[int], str],
     ) -> None:
         self.cast = cast
         self.evidence = Evidence()
@@ -56,6 +57,7 @@ class Player:
         self._command = command
         self._asking = asking
         self._silent = silent
+        self._named = named
 
     async def play(
         self,
@@ -114,6 +116,7 @@ class Player:
     ) -> Answer:
         """Send a request whose placeholders are filled."""
         port = port or self._port()
+        process, began = self._named(port), self.evidence.clock()
         with self._asking():
             answer = await self._client.send(
                 port,
@@ -129,6 +132,9 @@ class Player:
             await self._silent(port)
         self.evidence.add(
             "request",
+            moment=began,
+            took=round(self.evidence.clock() - began, 4),
+            process=process,
             sender=str(sender or "nobody"),
             request=f"{rendered.method} {rendered.path}",
             headers=dict(rendered.headers),

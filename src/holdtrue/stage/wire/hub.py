@@ -6,13 +6,13 @@ import secrets
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from holdtrue.stage.wire import protocol as p
 from holdtrue.stage.wire.link import Link, Upstream
 from holdtrue.stage.wire.normalise import analyse
-from holdtrue.stage.wire.points import Trap, Traps
-from holdtrue.stage.wire.recording import Recording, Statement
+from holdtrue.stage.wire.points import Held, Trap, Traps
+from holdtrue.stage.wire.recording import Incident, Recording, Statement
 from holdtrue.stage.wire.units import Step, Unit
 
 if TYPE_CHECKING:
@@ -113,6 +113,18 @@ class Hub:
         if not self.traps or unit.continues or not unit.sqls:
             return []
         return self.traps.sprung(process, points, in_transaction=in_transaction)
+
+    def happened(self, what: Literal["cut before", "cut after", "held", "released"], to: Held) -> None:
+        """Tell the open recordings what was done to a connection."""
+        incident = Incident(
+            what=what,
+            process=to.process,
+            connection=to.connection,
+            sql=to.sql,
+            at=asyncio.get_running_loop().time(),
+        )
+        for recording in self.recordings:
+            recording.incidents.append(incident)
 
     def record(self, unit: Unit, *, process: str, connection: int, backend: int, role: str) -> None:
         """Hand the finished unit to the recordings that were open when it was sent and still are."""

@@ -54,11 +54,26 @@ class Statement:
         return self.is_point and (self.writes or self.kind == "commit")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Incident:
+    """What was done to a connection at a point: cut, held, let go on."""
+
+    what: Literal["cut before", "cut after", "held", "released"]
+    process: str
+    connection: int
+    sql: str
+    at: float
+    """Seconds of the event loop's monotonic clock."""
+
+
 class Recording:
-    """A context manager; `statements` grows while it is open. Several may be open, nested or overlapping."""
+    """A context manager; `statements` and `incidents` grow while it is open. Several may be open, nested or
+    overlapping.
+    """
 
     def __init__(self, open_recordings: "list[Recording]") -> None:
         self.statements: list[Statement] = []
+        self.incidents: list[Incident] = []
         self._open = open_recordings
         self._labels: dict[str | None, str] = {}
         self._waiting: dict[asyncio.Future[Statement], Callable[[Statement], bool]] = {}

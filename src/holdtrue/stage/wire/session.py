@@ -14,7 +14,7 @@ from holdtrue.stage.wire.hub import Hub
 from holdtrue.stage.wire.introduction import Cancel, Introduction, Refuse, Say, Welcome
 from holdtrue.stage.wire.link import Link, Refused, send_cancel
 from holdtrue.stage.wire.listener import Target
-from holdtrue.stage.wire.points import Arm, Held, Stop, Trap
+from holdtrue.stage.wire.points import Arm, Decision, Held, Hold, Stop, Trap
 from holdtrue.stage.wire.stream import ServerStream
 from holdtrue.stage.wire.units import Unit
 
@@ -286,7 +286,7 @@ class Session(asyncio.Protocol):
         if traps:
             await self._earlier_answers()
         for trap in traps:
-            if isinstance(trap, Stop) and await trap.stop(self._held(unit)) == "cut":
+            if isinstance(trap, Stop) and await self._stopped(trap, unit) == "cut":
                 self._work = None
                 self.cut()
                 return
@@ -304,6 +304,15 @@ class Session(asyncio.Protocol):
             # Behind a cut nothing more may reach the server.
             if self._muted is None or not unit.complete:
                 self._resume()
+
+    async def _stopped(self, trap: Stop, unit: Unit) -> Decision:
+        held = self._held(unit)
+        if not isinstance(trap, Hold):
+            return await trap.stop(held)
+        self.hub.happened("held", held)
+        decision = await trap.stop(held)
+        self.hub.happened("released" if decision == "release" else "cut before", held)
+        return decision
 
     def _held(self, unit: Unit) -> Held:
         return Held(
@@ -406,10 +415,13 @@ class Session(asyncio.Protocol):
 
     def cut(self, arm: Arm | None = None) -> None:
         """Close both sides now."""
+        unit = self._muted[1] if self._muted is not None else self._waiting
         self._muted = None
         self._withheld.clear()
         if arm is not None and self._cut_by is None:
             self._cut_by = arm
+            if unit is not None:
+                self.hub.happened("cut before" if arm.when == "before" else "cut after", self._held(unit))
             arm.fired.set()
         if self._phase != "closed":
             self._phase = "closed"

@@ -17,7 +17,7 @@ from holdtrue.check.events import CaseTried, Event
 from holdtrue.contract.errors import HoldtrueError
 from holdtrue.contract.report import Finding, Result
 from holdtrue.contract.words import Confidence, Outcome, Stability
-from holdtrue.guarantees.base import Absent, Case, Guarantee, Harm, Tried, Untried
+from holdtrue.guarantees.base import Absent, Case, Guarantee, Harm, Tried, Unsampled, Untried
 from holdtrue.stage import Stage
 from holdtrue.stage.play import still_well
 from holdtrue.stage.steps import StepFailedError
@@ -102,6 +102,9 @@ async def _play_all(
         async for case in cases:
             if isinstance(case, Untried):
                 tally.untried.append(case)
+                continue
+            if isinstance(case, Unsampled):
+                tally.possible += case.count
                 continue
             if isinstance(case, Absent):
                 tally.absent = case.reason

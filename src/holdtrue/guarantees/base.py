@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from inspect import cleandoc
 
 from holdtrue.contract.document import Document
 from holdtrue.contract.words import Place, Severity
 from holdtrue.stage import Stage
+from holdtrue.stage.survey.sources import Sources
 
 HEADINGS = ("What production does", "Why apps break here", "Wrong", "Right")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Harm:
-    """What a case saw that must not happen."""
+    """What a case saw, or a rule read, that must not happen."""
 
     seen: str
     """One or two sentences a founder understands: what was done, and what the app did."""
@@ -24,6 +25,10 @@ class Harm:
     """Route, table, revision or journey."""
     clause: tuple[str, ...] = ()
     """The path of the promise in the document, such as ``("routes", "GET /orders", "permission")``."""
+    source: str = ""
+    """Of a rule: file and line in the app, such as ``alembic/versions/0002.py:14``."""
+    suspect: bool = False
+    """Of a rule: it nominates only, as source and document do not decide it. Such a harm breaks no verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +43,17 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Untried:
-    """A subject whose positive twin failed, so that a refusal would prove nothing."""
+    """A subject whose positive twin failed, so that a refusal would prove nothing; or what a rule could not read."""
 
     subject: str
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unsampled:
+    """Cases that exist beside the sample that is tried; the report says how many."""
+
+    count: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +66,7 @@ class Absent:
     reason: str
 
 
-Tried = Case | Untried | Absent
+Tried = Case | Untried | Unsampled | Absent
 Rehearsal = Callable[[Stage], AsyncIterator[Tried]]
 
 
@@ -76,11 +88,18 @@ class Guarantee:
     """The tempting wrong fix."""
     subjects: Callable[[Document], Sequence[str]]
     """What in the document makes the app promise this; empty means not promised."""
-    rehearse: Rehearsal
+    rehearse: Rehearsal | None = None
+    """Its proof by rehearsal. What a rule could not read counts only where there is none."""
+    inspect: Rule | None = None
+    """Its proof by rule. A harm and a case of one ``where`` and ``cause`` make one finding: the one that was proved."""
     staged: bool = True
     """Whether its proof needs the running app; what does not is proved beside the stages."""
     weight: int = 1
     """How long the proof takes compared to others; the heavy ones start first."""
+
+    def __post_init__(self) -> None:
+        if self.rehearse is None and self.inspect is None:
+            raise ValueError(f"{self.code} has no proof: neither a rehearsal nor a rule")
 
     @property
     def place(self) -> Place:
@@ -91,12 +110,12 @@ class Guarantee:
     @property
     def title(self) -> str:
         """The bad pattern's name: the docstring's first line."""
-        return inspect.cleandoc(self.doc or "").splitlines()[0].rstrip(".")
+        return cleandoc(self.doc or "").splitlines()[0].rstrip(".")
 
     @property
     def sections(self) -> dict[str, str]:
         """Heading → text of the docstring."""
-        lines = inspect.cleandoc(self.doc or "").splitlines()
+        lines = cleandoc(self.doc or "").splitlines()
         sections: dict[str, list[str]] = {}
         current: list[str] = []
         for line in lines[1:]:

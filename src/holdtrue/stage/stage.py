@@ -81,6 +81,8 @@ class Stage:
             silent=self.crew.notice,
             named=self._named,
         )
+        self.known: dict[object, object] = {}
+        """What proofs have learned on this stage and others may use, by whoever learned it."""
         self.database = ""
         self._saved: Scene | None = None
         self.doubt: str | None = None
@@ -355,6 +357,12 @@ class Stage:
         if self._admin is None:
             self._admin = await self.setting.cluster.admin(self.database)
         return self._admin
+
+    async def blockers(self, backend: int) -> list[int]:
+        """The backends whose locks one waits for, in PostgreSQL's own words."""
+        clone = await self._clone()
+        row = await (await clone.execute("SELECT pg_blocking_pids(%s)", (backend,))).fetchone()
+        return list(row[0]) if row is not None else []
 
     async def _leave_clone(self) -> None:
         if self._admin is not None:

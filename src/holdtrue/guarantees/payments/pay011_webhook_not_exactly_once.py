@@ -34,35 +34,24 @@ from functools import partial
 
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
-from holdtrue.guarantees.payments.journeys import journeys
+from holdtrue.guarantees.payments.bought import LEASE, Bought, Step, purchases
 from holdtrue.stage import Stage
 from holdtrue.stage.client import Answer
 from holdtrue.stage.crew import FIRST, SECOND, WORKER
-from holdtrue.stage.payments import Event
-from holdtrue.stage.play import HOME, deliver, deliver_well, purchase
-from holdtrue.stage.relation import Relation
-from holdtrue.stage.scene import Scene
+from holdtrue.stage.play import deliver, deliver_well
 from holdtrue.stage.steps import StepFailedError
 from holdtrue.stage.wire import Point, Statement, passed
 
-REDELIVERIES = 3
-"""Stripe redelivers for days; three times tell."""
-LEASE = 3_600.0
-"""Seconds that pass before a verdict: the lease of a dead worker may have to run out first."""
 PATIENCE = 10.0
 """Seconds until a point is reached; a worker may poll slowly."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Crash:
-    """Where and how it crashes while one event of a journey is processed."""
+    """Where and how it crashes while one event of a purchase is processed."""
 
-    webhook: str
-    journey: str
-    index: int
-    event: Event
-    before: Scene
-    """Bought, and the events before this one delivered."""
+    bought: Bought
+    step: Step
     point: Point
     statement: Statement
     how: str
@@ -74,74 +63,37 @@ class Crash:
         shape = " ".join(self.statement.shape.split())
         words = shape if len(shape) <= 60 else f"{shape[:57]}..."
         again = f" #{self.point.ordinal + 1}" if self.point.ordinal else ""
-        return f"{self.webhook}.{self.journey} event {self.index + 1}: {self.how} {self.point.process} `{words}`{again}"
+        where = f"{self.how} {self.point.process} `{words}`{again}"
+        return f"{self.bought.name} event {self.step.index + 1}: {where}"
 
 
 async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
     """Crash at every statement of every event's processing, redeliver, and compare with an undisturbed delivery."""
-    for webhook, journey in journeys(stage.document):
-        crashes: list[Crash] = []
-        try:
-            await stage.reset()
-            events = await purchase(stage, webhook, journey, HOME, {})
-            bought = await stage.save()
-            relation = Relation(stage, partial(_undisturbed, stage, bought, webhook, events))
-            differences = await relation.learn(partial(_find, crashes, stage, bought, webhook, journey, events))
-        except StepFailedError as error:
-            yield Untried(subject=f"{webhook}.{journey}", reason=str(error))
+    for bought in await purchases(stage):
+        if isinstance(bought, Untried):
+            yield bought
             continue
-        if differences:
-            reason = "two undisturbed runs differ: " + "; ".join(differences[:3])
-            yield Untried(subject=f"{webhook}.{journey}", reason=reason)
-            continue
+        crashes = [crash for step in bought.steps for crash in _crashes(bought, step)]
         if not crashes:
-            yield Untried(subject=f"{webhook}.{journey}", reason="the events caused no statement to crash at")
+            yield Untried(subject=bought.name, reason="none of its events changed anything")
         for crash in crashes:
-            yield Case(
-                name=crash.name,
-                play=partial(_play, stage, crash, events[crash.index + 1 :], relation),
-                cause=f"{webhook}.{journey}",
-            )
+            yield Case(name=crash.name, play=partial(_play, stage, crash), cause=bought.name)
 
 
-async def _undisturbed(stage: Stage, bought: Scene, webhook: str, events: list[Event]) -> None:
-    await stage.reset(bought)
-    for event in events:
-        await deliver_well(stage, webhook, event)
-
-
-async def _find(
-    crashes: list[Crash], stage: Stage, bought: Scene, webhook: str, journey: str, events: list[Event]
-) -> None:
-    """Add every point of every event: the connection is cut at each; the process is killed once in each transaction.
+def _crashes(bought: Bought, step: Step) -> list[Crash]:
+    """Every point of an event: the connection is cut at each; the process is killed once in each transaction.
 
     What is not committed dies with its connection: a kill shows no more than a cut, but that no code runs behind it.
     Before COMMIT is where most is at stake.
     """
-    await stage.reset(bought)
-    before = bought
-    for index, event in enumerate(events):
-        if index:
-            before = await stage.save(bought)
-        async with stage.watch() as seen:
-            await deliver_well(stage, webhook, event)
-        if not seen.rows:
-            continue
-        last = _last_of_transactions(seen.statements)
-        for point, (statement, *_) in passed(seen.statements):
-            crashes += [
-                Crash(
-                    webhook=webhook,
-                    journey=journey,
-                    index=index,
-                    event=event,
-                    before=before,
-                    point=point,
-                    statement=statement,
-                    how=how,
-                )
-                for how in _ways(point, statement, seen.mailed, last)
-            ]
+    if not step.rows:
+        return []
+    last = _last_of_transactions(step.seen.statements)
+    return [
+        Crash(bought=bought, step=step, point=point, statement=statement, how=how)
+        for point, (statement, *_) in passed(step.seen.statements)
+        for how in _ways(point, statement, step.seen.mailed, last)
+    ]
 
 
 def _last_of_transactions(statements: list[Statement]) -> frozenset[int]:
@@ -165,68 +117,45 @@ def _ways(point: Point, statement: Statement, mailed: float | None, last: frozen
     return ["cut before", "cut after", "kill before"] if statement.kind == "commit" else ["cut before"]
 
 
-async def _play(stage: Stage, crash: Crash, later: list[Event], relation: Relation) -> Harm | None:
+async def _play(stage: Stage, crash: Crash) -> Harm | None:
+    bought, event = crash.bought, crash.step.event
     if _kills(crash, FIRST):
         await stage.web(SECOND)
-    await stage.reset(crash.before)
+    await stage.reset(crash.step.before)
     answered = await _crash(stage, crash)
-    for event in later:
-        await deliver_well(stage, crash.webhook, event)
-    differences = await _differences(stage, crash, relation)
-    if not differences:
-        return None
-    return Harm(
-        seen=f"{crash.how} {crash.point.process}'s `{crash.statement.sql[:160]}` while {crash.event.type} "
-        f"was processed: {answered}. The outcome differs from one undisturbed delivery: {'; '.join(differences[:4])}.",
-        where=stage.document.webhooks[crash.webhook].route,
-        clause=("webhooks", crash.webhook, "journeys", crash.journey),
-    )
-
-
-async def _differences(stage: Stage, crash: Crash, relation: Relation) -> list[str]:
-    """What is otherwise than after an undisturbed delivery, when leases and timers have run out."""
-    await stage.rest()
-    if not _kills(crash, WORKER):
-        differences = (await relation.expected()).differences(await relation.state())
-        if not differences:
-            return []
-        await stage.age(LEASE)
-        await stage.rest()
-    late = await relation.state()
-    expected = await relation.expected(LEASE)
-    return expected.differences(late)
+    for later in bought.events[crash.step.index + 1 :]:
+        await deliver_well(stage, bought.webhook, later)
+    differences = await bought.settled(aged=_kills(crash, WORKER))
+    told = f"{crash.how} {crash.point.process}'s `{crash.statement.sql[:160]}` while {event.type} was processed"
+    return bought.harm(f"{told}: {answered}", differences) if differences else None
 
 
 async def _crash(stage: Stage, crash: Crash) -> str:
     """Deliver, crash, and redeliver as long as the provider sees no 2xx; say how it went."""
-    event = crash.event
+    bought, event = crash.bought, crash.step.event
     if crash.how == "kill before":
-        answers = [await _kill(stage, crash, event)]
+        answers = [await _kill(stage, crash)]
     else:
         arm = stage.wire.cut(crash.point, when="before" if crash.how == "cut before" else "after")
         try:
-            delivery = stage.payments.webhooks.delivery(event)
-            answers = [await deliver(stage, crash.webhook, delivery, note=f"{crash.how} `{crash.point.shape}`")]
+            answers = await bought.deliver(event, note=f"{crash.how} `{crash.point.shape}`", again=False)
             if not arm.fired.is_set():
                 await stage.rest()  # some statements follow the answer, such as a session's last ROLLBACK
         finally:
             arm.disarm()
         if not arm.fired.is_set():
             raise _not_reached(crash)
-    for _ in range(REDELIVERIES):
-        if answers[-1].admitted:
-            break
-        delivery = stage.payments.webhooks.delivery(event)
-        answers.append(await deliver(stage, crash.webhook, delivery, note="redelivered"))
+    if not answers[-1].admitted:
+        answers += await bought.deliver(event, note="redelivered")
     return "answered " + ", then ".join(answer.describe() for answer in answers)
 
 
-async def _kill(stage: Stage, crash: Crash, event: Event) -> Answer:
+async def _kill(stage: Stage, crash: Crash) -> Answer:
     """Hold the process before the point and SIGKILL it there."""
     victim = crash.point.process
     with stage.wire.hold(crash.point) as hold:
-        delivery = stage.payments.webhooks.delivery(event)
-        delivered = asyncio.create_task(deliver(stage, crash.webhook, delivery, note=f"{victim} is killed"))
+        delivery = stage.payments.webhooks.delivery(crash.step.event)
+        delivered = asyncio.create_task(deliver(stage, crash.bought.webhook, delivery, note=f"{victim} is killed"))
         reached = asyncio.create_task(hold.reached())
         if victim == WORKER:
             await delivered

@@ -9,11 +9,11 @@ A swap loses temporary tables, session advisory locks and WITH HOLD cursors, as 
 from holdtrue.stage.wire.errors import NotIdle, WireError
 from holdtrue.stage.wire.link import Upstream
 from holdtrue.stage.wire.listener import Listener
-from holdtrue.stage.wire.points import Arm, Held, Hold, Pause, Point
+from holdtrue.stage.wire.points import Arm, Gate, Held, Hold, Pause, Point
 from holdtrue.stage.wire.recording import Recording, Statement, passed
 from holdtrue.stage.wire.wire import InFlight, OpenTransaction, Wire
 
 __all__ = [
-    "Arm", "Held", "Hold", "InFlight", "Listener", "NotIdle", "OpenTransaction", "Pause", "Point", "Recording",
+    "Arm", "Gate", "Held", "Hold", "InFlight", "Listener", "NotIdle", "OpenTransaction", "Pause", "Point", "Recording",
     "Statement", "Upstream", "Wire", "WireError", "passed",
 ]  # fmt: skip

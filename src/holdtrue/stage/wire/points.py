@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
@@ -210,6 +210,58 @@ class Pause(Stop):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.release()
+
+
+class Gate(Stop):
+    """Stops a process before every statement of some shapes, and lets one through at a time: turns of a schedule."""
+
+    repeats = True
+
+    def __init__(self, traps: "Traps", process: str, shapes: Collection[str], *, changed: Callable[[], None]) -> None:
+        super().__init__(traps, process)
+        self._shapes = frozenset(shapes)
+        self._waiting: dict[asyncio.Future[Decision], Held] = {}
+        self._changed = changed
+
+    @property
+    def held(self) -> Held | None:
+        """Who has stood before it for longest."""
+        return next((held for decision, held in self._waiting.items() if not decision.done()), None)
+
+    def matches(self, shapes: Sequence[str], *, in_transaction: bool) -> bool:
+        return not self._shapes.isdisjoint(shapes)
+
+    async def stop(self, held: Held) -> Decision:
+        if not self.armed:
+            return "release"
+        decision: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        self._waiting[decision] = held
+        self._changed()
+        try:
+            return await decision
+        finally:
+            self._waiting.pop(decision, None)
+            self._changed()
+
+    def let_through(self) -> None:
+        """Let the one go on who has stood there for longest; a no-op where nobody stands."""
+        for decision in self._waiting:
+            if not decision.done():
+                decision.set_result("release")
+                return
+
+    def open(self) -> None:
+        """Take it away, and let all go on."""
+        self.disarm()
+        for decision in self._waiting:
+            if not decision.done():
+                decision.set_result("release")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.open()
 
 
 class Traps:

@@ -1,7 +1,7 @@
 """The wire: listeners for the processes of an app, and what can be asked of them together."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
@@ -14,7 +14,7 @@ from holdtrue.stage.wire.hub import Hub
 from holdtrue.stage.wire.link import Link, Upstream, send_cancel
 from holdtrue.stage.wire.listener import Listener, Target
 from holdtrue.stage.wire.normalise import analyse
-from holdtrue.stage.wire.points import Arm, Hold, Pause, Point
+from holdtrue.stage.wire.points import Arm, Gate, Hold, Pause, Point
 from holdtrue.stage.wire.recording import Recording
 from holdtrue.stage.wire.session import Session
 
@@ -218,6 +218,13 @@ class Wire:
     def pause(self, process: str, *, inside_transactions: bool = True) -> Pause:
         """Stop every request of `process` at its next point until released. Use it as a context manager."""
         return Pause(self._hub.traps, process, inside_transactions=inside_transactions, seed=self._seed)
+
+    def gate(self, process: str, shapes: Collection[str], *, changed: Callable[[], None]) -> Gate:
+        """Stop `process` before every statement of these shapes. Use it as a context manager.
+
+        `changed` is called when somebody arrives at it or goes on.
+        """
+        return Gate(self._hub.traps, process, shapes, changed=changed)
 
     # -- facts ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,181 @@
+"""A purchase whose events wait to be delivered, and the words in which a promise about them is said.
+
+Every promise about a webhook is a relation: *delivered twice = delivered once*, *crashed and redelivered = delivered
+once*, *in any order = in order*. ``Bought`` knows what one undisturbed delivery leaves behind, in the database, at the
+provider and in mailboxes, and says how another run differs from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from holdtrue.guarantees.base import Case, Harm, Untried
+from holdtrue.guarantees.payments.journeys import journeys
+from holdtrue.stage import Stage
+from holdtrue.stage.client import Answer
+from holdtrue.stage.crew import FIRST
+from holdtrue.stage.database import Difference
+from holdtrue.stage.payments import Event
+from holdtrue.stage.play import HOME, deliver, deliver_well, purchase
+from holdtrue.stage.relation import Relation
+from holdtrue.stage.scene import Scene
+from holdtrue.stage.stage import Seen
+from holdtrue.stage.steps import StepFailedError
+
+REDELIVERIES = 3
+"""Stripe redelivers for days; three times tell."""
+LEASE = 3_600.0
+"""Seconds that pass before a verdict: the lease of a dead worker may have to run out first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One event of a purchase, delivered undisturbed, and what came of it."""
+
+    index: int
+    event: Event
+    before: Scene
+    """Bought, and the events before this one delivered."""
+    seen: Seen
+
+    @property
+    def rows(self) -> Difference | None:
+        """What it changed; nothing for an event that the app only takes note of."""
+        return self.seen.rows or None
+
+
+@dataclass(kw_only=True)
+class Bought:
+    """A purchase, up to the events that the provider then has for the app."""
+
+    stage: Stage
+    webhook: str
+    journey: str
+    scene: Scene
+    events: list[Event]
+    relation: Relation = field(init=False)
+    steps: list[Step] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        """What it is compared with is played by itself."""
+        self.relation = Relation(self.stage, self._undisturbed)
+
+    @property
+    def name(self) -> str:
+        """As the document says it."""
+        return f"{self.webhook}.{self.journey}"
+
+    @property
+    def types(self) -> str:
+        """The events, for a sentence."""
+        return ", ".join(event.type for event in self.events)
+
+    @property
+    def clause(self) -> tuple[str, ...]:
+        """The promise in the document."""
+        return ("webhooks", self.webhook, "journeys", self.journey)
+
+    # -- doing ------------------------------------------------------------------------------------------------------
+
+    async def deliver(self, event: Event, *, process: str = FIRST, note: str = "", again: bool = True) -> list[Answer]:
+        """Deliver one event, and redeliver it as the provider does until it is taken; return every answer."""
+        answers: list[Answer] = []
+        for attempt in range(1 + (REDELIVERIES if again else 0)):
+            delivery = self.stage.payments.webhooks.delivery(event)
+            told = note if attempt == 0 else "redelivered"
+            answers.append(await deliver(self.stage, self.webhook, delivery, process=process, note=told))
+            if answers[-1].admitted:
+                self.stage.payments.webhooks.mark_delivered(event)
+                break
+        return answers
+
+    async def in_order(self) -> None:
+        """Deliver all events, each once; raises StepFailedError where one is not taken."""
+        for event in self.events:
+            await deliver_well(self.stage, self.webhook, event)
+            self.stage.payments.webhooks.mark_delivered(event)
+
+    # -- telling ----------------------------------------------------------------------------------------------------
+
+    def same(
+        self, name: str, play: Callable[[], Awaitable[str]], *, start: Scene | None = None, cause: str = ""
+    ) -> Case:
+        """*This = delivered once*: a case that plays something, which returns what was done in words, and compares.
+
+        It begins when everything is bought and nothing delivered, or at another ``start``.
+        """
+        return Case(
+            name=f"{self.name}: {name}", play=partial(self._same, play, start or self.scene), cause=cause or self.name
+        )
+
+    async def _same(self, play: Callable[[], Awaitable[str]], start: Scene) -> Harm | None:
+        await self.stage.reset(start)
+        told = await play()
+        differences = await self.settled()
+        return self.harm(told, differences) if differences else None
+
+    async def settled(self, *, aged: bool = False) -> list[str]:
+        """What is otherwise than after one undisturbed delivery, now and when leases and timers have run out.
+
+        ``aged`` says that they have run out already.
+        """
+        await self.stage.rest()
+        if not aged:
+            if not (await self.relation.expected()).differences(await self.relation.state()):
+                return []
+            await self.stage.age(LEASE)
+            await self.stage.rest()
+        late = await self.relation.state()
+        return (await self.relation.expected(LEASE)).differences(late)
+
+    # -- learning ---------------------------------------------------------------------------------------------------
+
+    async def _undisturbed(self) -> None:
+        await self.stage.reset(self.scene)
+        await self.in_order()
+
+    async def _observe(self) -> None:
+        """Deliver event by event, and keep what came of each and where it began."""
+        await self.stage.reset(self.scene)
+        before = self.scene
+        for index, event in enumerate(self.events):
+            if index:
+                before = await self.stage.save(self.scene)
+            async with self.stage.watch() as seen:
+                await deliver_well(self.stage, self.webhook, event)
+            self.steps.append(Step(index=index, event=event, before=before, seen=seen))
+
+    async def learn(self) -> None:
+        """See what undisturbed deliveries leave behind; raises StepFailedError where two of them differ."""
+        differences = await self.relation.learn(self._observe)
+        if differences:
+            raise StepFailedError(f"two undisturbed runs differ: {'; '.join(differences[:3])}", where=self.name)
+
+    def harm(self, told: str, differences: list[str]) -> Harm:
+        """Say what was done and what it left behind."""
+        return Harm(
+            seen=f"{told}. The outcome differs from one undisturbed delivery: {'; '.join(differences[:4])}.",
+            where=self.stage.document.webhooks[self.webhook].route,
+            clause=self.clause,
+        )
+
+
+async def purchases(stage: Stage) -> list[Bought | Untried]:
+    """Every purchase that the document tells, bought and learned; once for each stage."""
+    known = stage.known.get(purchases)
+    if known is None:
+        known = stage.known[purchases] = [await _bought(stage, *each) for each in journeys(stage.document)]
+    return known  # type: ignore[return-value]
+
+
+async def _bought(stage: Stage, webhook: str, journey: str) -> Bought | Untried:
+    try:
+        await stage.reset()
+        events = await purchase(stage, webhook, journey, HOME, {})
+        bought = Bought(stage=stage, webhook=webhook, journey=journey, scene=await stage.save(), events=events)
+        await bought.learn()
+    except StepFailedError as error:
+        return Untried(subject=f"{webhook}.{journey}", reason=str(error))
+    return bought

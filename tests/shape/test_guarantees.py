@@ -80,4 +80,5 @@ def test_every_sabotage_names_a_guarantee(tree: Tree) -> None:
 
 
 def _file(guarantee: Guarantee) -> Path:
-    return Path(str(sys.modules[guarantee.rehearse.__module__].__file__))
+    proof = guarantee.rehearse or guarantee.inspect
+    return Path(str(sys.modules[proof.__module__].__file__))

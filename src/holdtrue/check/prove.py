@@ -54,7 +54,7 @@ class _Tally:
 
 
 async def prove(guarantee: Guarantee, stage: Stage, order: Order, tell: Callable[[Event], None]) -> Result:
-    """Return what became of a guarantee. Never raises but for cancellation: what fails is an outcome."""
+    """Return what its rehearsal came to. Never raises but for cancellation: what fails is an outcome."""
     started = time.monotonic()
     if not guarantee.subjects(stage.document):
         return _result(guarantee, Outcome.NOT_PROMISED, started, reason="the document declares nothing it is about")
@@ -97,6 +97,8 @@ def _edge(doing: str, guarantee: Guarantee, stage: Stage, tally: _Tally) -> Iter
 async def _play_all(
     guarantee: Guarantee, stage: Stage, order: Order, tally: _Tally, tell: Callable[[Event], None]
 ) -> None:
+    if guarantee.rehearse is None:
+        return
     rehearsal = cast("AsyncGenerator[Tried, None]", guarantee.rehearse(stage))
     async with aclosing(rehearsal) as cases:  # closed here: what a rehearsal started ends before the next one begins
         async for case in cases:
@@ -151,7 +153,7 @@ async def _finding(guarantee: Guarantee, stage: Stage, order: Order, cause: str,
     path = _keep(guarantee, stage, order, case, tally)
     return Finding(
         code=guarantee.code,
-        fingerprint=hashlib.sha256(f"{guarantee.code}|{cause}|{'.'.join(harm.clause)}".encode()).hexdigest()[:16],
+        fingerprint=fingerprint(guarantee.code, cause, harm.clause),
         severity=guarantee.severity,
         confidence=Confidence.PROVED,
         stability=stability,
@@ -171,6 +173,11 @@ async def _finding(guarantee: Guarantee, stage: Stage, order: Order, cause: str,
         evidence=path,
         cases=[case.name for case, _ in harms],
     )
+
+
+def fingerprint(code: str, cause: str, clause: tuple[str, ...]) -> str:
+    """What a finding is known by over runs and moved lines."""
+    return hashlib.sha256(f"{code}|{cause}|{'.'.join(clause)}".encode()).hexdigest()[:16]
 
 
 def _literal(name: str) -> str:
@@ -203,6 +210,11 @@ def _why_not(tally: _Tally, order: Order) -> str:
             return f"no case matches {order.case!r}; there are {tally.possible} cases"
         return "the rehearsal found nothing to try"
     return "\n".join(reasons)
+
+
+def unproved(guarantee: Guarantee, outcome: Outcome, reason: str) -> Result:
+    """The result of a guarantee that was not tried."""
+    return _result(guarantee, outcome, time.monotonic(), reason=reason)
 
 
 def _result(

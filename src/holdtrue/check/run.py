@@ -1,4 +1,4 @@
-"""Runs a check: reads the document, sets the stage, proves the chosen guarantees side by side, writes the report."""
+"""Runs a check: reads the document and the files, sets the stage, proves guarantees side by side, writes the report."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from holdtrue.check import composed, waivers
+from holdtrue.check import composed, rules, waivers
 from holdtrue.check.events import CheckDone, CheckStarted, Event, GuaranteeDone, GuaranteeStarted, StageProgress
 from holdtrue.check.keep import RunDirectory
-from holdtrue.check.prove import Order, prove
+from holdtrue.check.prove import Order, prove, unproved
 from holdtrue.check.select import select
 from holdtrue.check.surveyed import compare
 from holdtrue.contract.errors import HoldtrueError, UsageError
 from holdtrue.contract.project import read_project
 from holdtrue.contract.reader import Loaded, read
 from holdtrue.contract.report import Coverage, Reached, Report, Result, Summary
-from holdtrue.contract.words import verdict
+from holdtrue.contract.words import Outcome, verdict
 from holdtrue.guarantees import ALL
 from holdtrue.guarantees.base import Guarantee
 from holdtrue.stage import Setting, Stage
@@ -44,6 +44,8 @@ class Options:
     case: str | None = None
     seed: int | None = None
     stages: int | None = None
+    rules: bool = False
+    """Read the app's files and start nothing: rules alone."""
     keep: bool = False
     """Keep the scratch directory with the app's copy and logs."""
     python: str | None = None
@@ -69,12 +71,59 @@ async def check(options: Options) -> AsyncGenerator[Event, None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
+@dataclass(kw_only=True)
+class _Run:
+    """One check on its way: what it is about, and what is known so far."""
+
+    options: Options
+    loaded: Loaded
+    chosen: list[Guarantee]
+    order: Order
+    started: float
+    inspected: dict[str, rules.Inspected]
+    tell: Callable[[Event], None]
+    results: dict[str, Result] = field(default_factory=dict)
+
+    def done(self, result: Result) -> None:
+        """Keep what a rehearsal came to, with what a rule has found."""
+        result = rules.joined(result, self.inspected.get(result.code))
+        self.results[result.code] = result
+        self.tell(GuaranteeDone(result=result))
+
+    def report(self, setting: Setting | None = None, *, not_set: str = "") -> Report:
+        """What is known now. ``not_set``: why there was no stage for the rest."""
+        document = self.loaded.document
+        for guarantee in self.chosen:
+            if guarantee.code not in self.results:
+                self.results[guarantee.code] = self._without_a_stage(guarantee, not_set)
+        results = [waivers.applied(self.results[each.code], document, date.today()) for each in self.chosen]
+        notes = [f"the stage could not be set: {not_set}"] if not_set else []
+        return _report(
+            self.loaded,
+            setting,
+            results,
+            notes=notes,
+            seed=self.order.seed,
+            narrowed=_narrowed(self.options, self.chosen),
+            seconds=time.monotonic() - self.started,
+        )
+
+    def _without_a_stage(self, guarantee: Guarantee, not_set: str) -> Result:
+        read = self.inspected.get(guarantee.code)
+        if read is not None and (guarantee.rehearse is None or self.options.rules):
+            return rules.alone(guarantee, read)
+        if not guarantee.subjects(self.loaded.document):
+            return unproved(guarantee, Outcome.NOT_PROMISED, "the document declares nothing it is about")
+        first = not_set.partition("\n")[0]
+        return rules.joined(unproved(guarantee, Outcome.NOT_RUN, f"the stage could not be set: {first}"), read)
+
+
 async def _check(options: Options, tell: Callable[[Event], None]) -> None:
     started = time.monotonic()
     loaded = read(options.directory)
-    chosen = select(options.only, options.places)
+    chosen = select(options.only, options.places, rules=options.rules)
     python = options.python
-    if loaded.lock is not None:
+    if loaded.lock is not None and not options.rules:
         python = composed.interpreter(loaded.path.parent, read_project(loaded.path.parent), options.python)
         await composed.verify(loaded, python)
     seed = options.seed if options.seed is not None else secrets.randbelow(2**31)
@@ -87,111 +136,129 @@ async def _check(options: Options, tell: Callable[[Event], None]) -> None:
         )
     )
     kept = RunDirectory.create(loaded.path.parent)
+    order = Order(
+        directory=options.directory,
+        evidence=kept.evidence,
+        seed=seed,
+        case=options.case,
+        locate=lambda clause: str(loaded.locate(clause)),
+        source=loaded.source,
+    )
+    inspected = rules.inspect(chosen if options.case is None else (), loaded.document, order, loaded.path.parent)
+    run = _Run(
+        options=options,
+        loaded=loaded,
+        chosen=chosen,
+        order=order,
+        started=started,
+        inspected=inspected,
+        tell=tell,
+    )
     try:
-        async with AsyncExitStack() as stack:
-            setting = await stack.enter_async_context(
-                Setting.prepare(
-                    loaded.document,
-                    loaded.path.parent,
-                    seed=seed,
-                    logs=kept.logs,
-                    keep=options.keep,
-                    python=python,
-                    tell=lambda doing: tell(StageProgress(doing=doing)),
-                )
-            )
-            results = await _prove_all(options, loaded, chosen, setting, kept, tell)
-            seconds = time.monotonic() - started
-            report = _report(loaded, setting, results, narrowed=_narrowed(options, chosen), seconds=seconds)
-    except HoldtrueError as error:
-        if kept.logs.exists() and not isinstance(error, UsageError):
-            tell(StageProgress(doing=f"the app's logs are in {kept.logs}"))
-        raise
+        report = run.report() if options.rules else await _rehearsed(run, kept, python)
     finally:
         kept.remove_if_empty()
     kept.write(report)
     tell(CheckDone(report=report, directory=kept.path))
 
 
+async def _rehearsed(run: _Run, kept: RunDirectory, python: str | None) -> Report:
+    """Set the stage and prove. Where it cannot be set, what rules have found is reported all the same."""
+    loaded, tell = run.loaded, run.tell
+    try:
+        async with AsyncExitStack() as stack:
+            setting = await stack.enter_async_context(
+                Setting.prepare(
+                    loaded.document,
+                    loaded.path.parent,
+                    seed=run.order.seed,
+                    logs=kept.logs,
+                    keep=run.options.keep,
+                    python=python,
+                    tell=lambda doing: tell(StageProgress(doing=doing)),
+                )
+            )
+            await _prove_all(run, setting)
+            return run.report(setting)
+    except HoldtrueError as error:
+        if kept.logs.exists() and not isinstance(error, UsageError):
+            tell(StageProgress(doing=f"the app's logs are in {kept.logs}"))
+        if isinstance(error, UsageError) or not any(each.breaks for each in run.inspected.values()):
+            raise
+        return run.report(not_set=str(error))
+
+
 def _narrowed(options: Options, chosen: list[Guarantee]) -> str:
     """What narrowed the check, as it stands on the command line."""
-    words: list[tuple[str, str]] = []
+    words: list[tuple[str, ...]] = []
+    if options.rules:
+        words.append(("--rules",))
     if len(chosen) < len(ALL):
         words += [("--only", code) for code in options.only] + [("--place", place) for place in options.places]
     if options.case is not None:
         words.append(("--case", options.case))
-    return shlex.join(part for pair in words for part in pair)
+    return shlex.join(part for each in words for part in each)
 
 
-async def _prove_all(
-    options: Options,
-    loaded: Loaded,
-    chosen: list[Guarantee],
-    setting: Setting,
-    kept: RunDirectory,
-    tell: Callable[[Event], None],
-) -> list[Result]:
+async def _prove_all(run: _Run, setting: Setting) -> None:
     """Let each stage take the heaviest guarantee that is left, until none is; what needs no app is proved beside."""
-    order = Order(
-        directory=options.directory,
-        evidence=kept.evidence,
-        seed=setting.seed,
-        case=options.case,
-        locate=lambda clause: str(loaded.locate(clause)),
-        source=loaded.source,
-    )
-    promised = [guarantee for guarantee in chosen if guarantee.subjects(loaded.document)]
-    heaviest_first = sorted(promised, key=lambda guarantee: -guarantee.weight)
+    promised = [guarantee for guarantee in run.chosen if guarantee.subjects(run.loaded.document)]
+    rehearsed = [guarantee for guarantee in promised if guarantee.rehearse is not None]
+    heaviest_first = sorted(rehearsed, key=lambda guarantee: -guarantee.weight)
     staged = [guarantee for guarantee in heaviest_first if guarantee.staged]
     beside = [guarantee for guarantee in heaviest_first if not guarantee.staged]
-    results: dict[str, Result] = {}
 
     async def work(stage: Stage, waiting: list[Guarantee]) -> None:
         while waiting:
             guarantee = waiting.pop(0)
-            tell(GuaranteeStarted(code=guarantee.code, title=guarantee.title, lane=stage.lane))
-            results[guarantee.code] = await prove(guarantee, stage, order, tell)
-            tell(GuaranteeDone(result=results[guarantee.code]))
+            run.tell(GuaranteeStarted(code=guarantee.code, title=guarantee.title, lane=stage.lane))
+            run.done(await prove(guarantee, stage, run.order, run.tell))
 
-    lanes = min(options.stages or min(MOST_STAGES, os.cpu_count() or 1), max(1, len(staged)))
+    lanes = min(run.options.stages or min(MOST_STAGES, os.cpu_count() or 1), max(1, len(staged)))
 
     async def on_stages() -> None:
         await setting.migrate()
         async with setting.stages(lanes) as stages:
-            setting.notes.update(await compare(loaded, stages[0]))
+            setting.notes.update(await compare(run.loaded, stages[0]))
             await together(*(work(stage, staged) for stage in stages))
 
     async def beside_them() -> None:
         await setting.first_is_up.wait()  # everybody waits for the app: nothing is to take its processors before that
         async with setting.backstage(lanes) as stage:
-            for guarantee in chosen:
-                if guarantee not in promised:
-                    results[guarantee.code] = await prove(guarantee, stage, order, tell)
             await work(stage, beside)
 
     await together(on_stages(), beside_them())
-    return [waivers.applied(results[guarantee.code], loaded.document, date.today()) for guarantee in chosen]
 
 
-def _report(loaded: Loaded, setting: Setting, results: list[Result], *, narrowed: str, seconds: float) -> Report:
+def _report(
+    loaded: Loaded,
+    setting: Setting | None,
+    results: list[Result],
+    *,
+    notes: list[str],
+    seed: int,
+    narrowed: str,
+    seconds: float,
+) -> Report:
     document = loaded.document
     out_of_scope = {
         key: route.out_of_scope for key, route in document.routes.items() if route.out_of_scope is not None
     } | document.tables_out_of_scope
+    reached = setting.reached & set(document.routes) if setting else set()
     return Report(
         app=document.app.name,
         outcome=verdict([result.outcome for result in results]),
         narrowed=narrowed,
         summary=Summary(**Counter(str(result.outcome) for result in results)),
         coverage=Coverage(
-            routes=Reached(total=len(document.routes), reached=len(setting.reached & set(document.routes))),
+            routes=Reached(total=len(document.routes), reached=len(reached)),
             out_of_scope=out_of_scope,
         ),
         results=results,
-        notes=[*(str(note) for note in loaded.notes), *sorted(setting.notes)],
-        noise=sorted(setting.noise),
-        unmodelled=sorted(setting.unmodelled),
-        egress=sorted(setting.egress),
-        seed=setting.seed,
+        notes=[*(str(note) for note in loaded.notes), *notes, *sorted(setting.notes if setting else ())],
+        noise=sorted(setting.noise if setting else ()),
+        unmodelled=sorted(setting.unmodelled if setting else ()),
+        egress=sorted(setting.egress if setting else ()),
+        seed=seed,
         seconds=round(seconds, 2),
     )

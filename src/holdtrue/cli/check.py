@@ -39,6 +39,8 @@ class Request:
     case: str | None = None
     seed: int | None = None
     stages: int | None = None
+    rules: bool = False
+    """Read the app's files alone, and start nothing."""
     json: str | None = None
     """A file for the JSON report; ``-`` is standard output."""
     sarif: Path | None = None
@@ -95,6 +97,7 @@ async def _check(request: Request) -> Report:
         case=request.case,
         seed=request.seed,
         stages=request.stages,
+        rules=request.rules,
         keep=request.keep,
         python=request.python,
     )

@@ -93,6 +93,7 @@ Examples:
   holdtrue check                                      the app in this directory
   holdtrue check ../shop --place payments             only what concerns payments
   holdtrue check --only PAY011,TEN042 --json          two guarantees; the report as JSON on stdout
+  holdtrue check --rules                              in a moment, what the source alone decides
   holdtrue check --only PAY011 --case '*commit*' --seed 7 --verbose
                                                       one proof again, case by case
 
@@ -145,6 +146,9 @@ def check(
     stages: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="How many copies of the app run side by side.")
     ] = None,
+    rules: Annotated[
+        bool, typer.Option("--rules", help="Read the app's files only and start nothing; the rest is not looked at.")
+    ] = False,
     json: Annotated[
         str | None,
         typer.Option(
@@ -187,6 +191,7 @@ def check(
             case=case,
             seed=seed,
             stages=stages,
+            rules=rules,
             json=json,
             sarif=sarif,
             junit=junit,

@@ -68,6 +68,9 @@ class Absent:
 
 Tried = Case | Untried | Unsampled | Absent
 Rehearsal = Callable[[Stage], AsyncIterator[Tried]]
+Read = Harm | Untried | Absent
+Rule = Callable[[Sources, Document], Iterable[Read]]
+"""Reads the app's files before anything is started. Nothing read is a promise kept, as far as source decides it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ class Redirect:
 
     ``routes`` maps ``host:port`` (or ``*.domain:port``) to the double's port on loopback. ``ca`` is the PEM of the
     authority that signed the doubles' certificates. ``root`` is the app's copy: what is recorded names files below it.
-    What is refused is found in ``egress``.
+    What is refused is found in ``egress``; the keys that a Python app was seen to sign its tokens with, in ``keys``.
 
     Raises:
         ValueError: a route without a port.
@@ -36,6 +36,7 @@ class Redirect:
         self.ca = ca
         self.root = root.resolve()
         self.egress = Egress(directory / "egress.jsonl")
+        self.keys = directory / "keys.jsonl"
         directory.mkdir(parents=True, exist_ok=True)
         # A copy of their own: the app's interpreter, of another version perhaps, caches bytecode beside the hook.
         self._python = directory / "python"
@@ -51,6 +52,7 @@ class Redirect:
         added = {
             "HOLDTRUE_STAGE_ROUTES": json.dumps(self.routes),
             "HOLDTRUE_STAGE_EGRESS": str(self.egress.path),
+            "HOLDTRUE_STAGE_KEYS": str(self.keys),
             "HOLDTRUE_STAGE_ROOT": str(self.root),
             "PYTHONPATH": _joined(":", str(self._python), declared.get("PYTHONPATH")),
             "NODE_OPTIONS": _joined(" ", f'--require="{quoted}"', declared.get("NODE_OPTIONS")),

@@ -17,6 +17,7 @@ environment's refusals (``safety.py``) and, on Linux, the kernel's guard (``seal
 
 Beside that it makes starts cheaper. Rubbish is collected rarely until the app has its first socket, since what an
 import makes stays: a tenth. And a process may be forked from one that has imported the most: ``holdtrue_zygote.py``.
+And it notes the keys the app signs its tokens with: ``holdtrue_keys.py``.
 """
 # ruff: noqa: PTH100, PTH109, PTH117, PTH118, PTH119, PTH120
 # (pathlib would be one more import at every start of the app's interpreter)
@@ -34,6 +35,8 @@ import sys
 from collections.abc import Callable
 from types import FrameType, ModuleType
 from typing import Any
+
+import holdtrue_keys  # type: ignore[import-not-found]  # it lies beside this file
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _CA = os.environ.get("HOLDTRUE_STAGE_CA")
@@ -391,6 +394,7 @@ _PATCHES: dict[str, Callable[[ModuleType], None]] = {
     "asyncio.base_events": _patch_asyncio,
     "gevent._socket3": _patch_gevent,
     "uvloop": _patch_uvloop,
+    **holdtrue_keys.PATCHES,
 }
 if _CA:
     _PATCHES["ssl"] = _patch_ssl
@@ -443,6 +447,7 @@ def _begin() -> None:
     _egress = os.environ.get("HOLDTRUE_STAGE_EGRESS")
     _ROUTES.clear()
     _ROUTES.update(json.loads(os.environ.get("HOLDTRUE_STAGE_ROUTES") or "{}"))
+    holdtrue_keys.write_to(os.environ.get("HOLDTRUE_STAGE_KEYS"))
     _record(event="guarded", runtime=f"python {sys.version_info[0]}.{sys.version_info[1]}")
     imports = os.environ.pop("HOLDTRUE_STAGE_IMPORTS", None)
     if imports:

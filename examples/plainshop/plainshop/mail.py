@@ -1,12 +1,13 @@
 """Mails: put into the outbox with the change that causes them, written out when they are sent.
 
-No free text of anybody's reaches a mail, so nobody can have us carry theirs to a stranger.
+Of what people write, only the names of shops and of persons reach a mail: one line each, never in a header.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy.dialects.postgresql import insert
 
 from plainshop.models import MailJob
@@ -14,6 +15,9 @@ from plainshop.models.base import now
 from plainshop.settings import Settings
 from plainshop.tokens import Tokens
 from plainshop.unit import Unit
+
+_templates = Environment(loader=PackageLoader("plainshop"), autoescape=True, undefined=StrictUndefined)
+HTML = _templates.get_template("mail.html")
 
 
 def enqueue(unit: Unit, kind: str, subject_id: UUID, recipient: str, **params: str | int) -> None:
@@ -33,14 +37,38 @@ def enqueue(unit: Unit, kind: str, subject_id: UUID, recipient: str, **params: s
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reader:
+    """To whom a mail goes, and for which shop. `name` is None for somebody who is no member (yet)."""
+
+    shop: str
+    slug: str
+    name: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Text:
+    """The subject holds no free text: it is a header."""
+
     subject: str
-    body: str
+    paragraphs: list[str]
+    link: str | None = None
+    end: str | None = None
 
 
-def write(job: MailJob, slug: str, settings: Settings, tokens: Tokens) -> Text:
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    subject: str
+    plain: str
+    html: str
+
+
+def write(job: MailJob, reader: Reader, settings: Settings, tokens: Tokens) -> Written:
     """Raises KeyError for an unknown kind or a missing parameter."""
-    return WRITERS[job.kind](job, slug, settings, tokens)
+    text = WRITERS[job.kind](job, reader, settings, tokens)
+    greeting = f"Hello {reader.name}," if reader.name else "Hello,"
+    parts = [greeting, *text.paragraphs, text.link, text.end]
+    plain = "\n\n".join(part for part in parts if part) + "\n"
+    return Written(subject=text.subject, plain=plain, html=HTML.render(greeting=greeting, text=text))
 
 
 def money(cents: int, currency: str) -> str:
@@ -49,38 +77,49 @@ def money(cents: int, currency: str) -> str:
     return f"{whole}{f'.{rest:0{digits}d}' if digits else ''} {currency.upper()}"
 
 
-def _welcome(job: MailJob, slug: str, settings: Settings, _: Tokens) -> Text:
-    body = f"Your shop {slug} is open.\n\nSign in: {settings.link('/login')}\n"
-    return Text(subject=f"Welcome: your shop {slug} is open", body=body)
+def _welcome(job: MailJob, reader: Reader, settings: Settings, _: Tokens) -> Text:
+    return Text(
+        subject=f"Welcome: your shop {reader.slug} is open",
+        paragraphs=[f"Your shop {reader.shop} is open.", f"Sign in as a member of {reader.slug}:"],
+        link=settings.link("/login"),
+    )
 
 
-def _invitation(job: MailJob, slug: str, settings: Settings, tokens: Tokens) -> Text:
+def _invitation(job: MailJob, reader: Reader, settings: Settings, tokens: Tokens) -> Text:
     token = tokens.mailed("invitation", job.shop_id, UUID(job.params["invitation_id"]))
-    body = (
-        f"You are invited to join the shop {slug} as {job.params['role']}.\n\n"
-        f"Accept within {settings.invitation_days} days: {settings.link('/accept')}?token={token}\n\n"
-        "If you did not expect this, ignore it.\n"
+    return Text(
+        subject=f"Invitation to the shop {reader.slug}",
+        paragraphs=[
+            f"You are invited to join the shop {reader.shop} as {job.params['role']}.",
+            f"Accept within {settings.invitation_days} days:",
+        ],
+        link=f"{settings.link('/accept')}?token={token}",
+        end="If you did not expect this, ignore it.",
     )
-    return Text(subject=f"Invitation to the shop {slug}", body=body)
 
 
-def _reset(job: MailJob, slug: str, settings: Settings, tokens: Tokens) -> Text:
+def _reset(job: MailJob, reader: Reader, settings: Settings, tokens: Tokens) -> Text:
     token = tokens.mailed("reset", job.shop_id, job.id)
-    body = (
-        f"Somebody asked to reset your password at the shop {slug}.\n\n"
-        f"Choose a new one within {settings.reset_minutes} minutes: {settings.link('/reset')}?token={token}\n\n"
-        "If it was not you, ignore this; your password stays as it is.\n"
+    return Text(
+        subject="Reset your password",
+        paragraphs=[
+            f"Somebody asked to reset your password at the shop {reader.shop}.",
+            f"Choose a new one within {settings.reset_minutes} minutes:",
+        ],
+        link=f"{settings.link('/reset')}?token={token}",
+        end="If it was not you, ignore this; your password stays as it is.",
     )
-    return Text(subject="Reset your password", body=body)
 
 
-def _receipt(job: MailJob, slug: str, settings: Settings, _: Tokens) -> Text:
+def _receipt(job: MailJob, reader: Reader, settings: Settings, _: Tokens) -> Text:
     paid = money(job.params["amount_cents"], job.params["currency"])
-    body = f"Thank you. The shop {slug} received {paid} for your order {job.params['order_id']}.\n"
-    return Text(subject=f"Your receipt from {slug}", body=body)
+    return Text(
+        subject=f"Your receipt from {reader.slug}",
+        paragraphs=[f"Thank you. The shop {reader.shop} received {paid} for your order {job.params['order_id']}."],
+    )
 
 
-WRITERS: dict[str, Callable[[MailJob, str, Settings, Tokens], Text]] = {
+WRITERS: dict[str, Callable[[MailJob, Reader, Settings, Tokens], Text]] = {
     "welcome": _welcome,
     "invitation": _invitation,
     "password_reset": _reset,

@@ -3,15 +3,18 @@ import socketserver
 import threading
 
 import pytest
+from markupsafe import escape
 from plainshop.db import Database
-from plainshop.mail import WRITERS, money, write
+from plainshop.mail import WRITERS, Reader, money, write
 from plainshop.models import MailJob
 from plainshop.tokens import Tokens
 from plainshop.worker.loops import next_attempt
 from plainshop.worker.mails import send_next_mail
 from plainshop.worker.smtp import Rejected, deliver, message
 
-from tests.fakes import at_once, open_shop, send_mails
+from tests.fakes import PASSWORD, at_once, open_shop, part, send_mails
+
+HEADERS = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version"]
 
 
 def due_again(admin):
@@ -92,11 +95,37 @@ def test_every_kind_of_mail_can_be_written(settings, shop):
         import uuid
 
         job.id, job.shop_id = uuid.uuid4(), uuid.UUID(shop.id)
-        mail = message(job, write(job, "alpha", settings, Tokens(settings)), settings)
+        reader = Reader(shop="Alpha", slug="alpha", name=None)
+        mail = message(job, write(job, reader, settings, Tokens(settings)), settings)
         assert mail["Date"] and mail["Message-ID"] and mail["To"] == "a@b.example"
         assert mail.as_bytes().isascii()
-        assert b"=\r\n" not in mail.as_bytes()
+        assert b"quoted-printable" not in mail.as_bytes()
     assert (money(1999, "eur"), money(1999, "jpy")) == ("19.99 EUR", "1999 JPY")
+
+
+NAMES = ['<a href="https://evil.example">Win</a>', "Łódź & Söhne", '"' * 200, "=?utf-8?q?x=0ABcc:_a@b.c?=", "{{ 7*7 }}"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_reach_a_mail_as_text_and_no_header(client, settings, smtp, name):
+    owner = "owner@alpha.example"
+    body = {"name": name, "slug": "alpha", "owner_email": owner, "owner_password": PASSWORD, "owner_name": name}
+    token = client.post("/shops", json=body).json()["access_token"]
+    invitation = {"email": "new@alpha.example", "role": "viewer"}
+    client.post("/members/invitations", json=invitation, headers={"Authorization": f"Bearer {token}"})
+    client.post("/auth/forgot", json={"shop": "alpha", "email": owner})
+    send_mails(settings)
+    assert len(smtp.sent) == 3
+    for mail in smtp.sent:
+        invited = mail["To"] == "new@alpha.example"
+        greeting = "Hello," if invited else f"Hello {name},"
+        assert part(mail, "plain").split("\n")[0].rstrip("\r") == greeting
+        assert f"the shop {name} as viewer." in part(mail, "plain") or not invited
+        assert str(escape(name)) in part(mail, "html")
+        assert "<a href" not in name or name not in part(mail, "html")
+        assert mail.keys() == [*HEADERS, "Content-Type"]
+        assert name not in " ".join(mail.values())
+        assert max(len(line) for line in mail.as_bytes().splitlines()) < 998
 
 
 class Server:

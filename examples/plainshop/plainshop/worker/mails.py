@@ -6,7 +6,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from plainshop.db import Database
-from plainshop.mail import write
+from plainshop.mail import Reader, write
 from plainshop.models import MailJob, Member, PasswordReset, Shop
 from plainshop.models.base import now
 from plainshop.settings import Settings
@@ -23,11 +23,11 @@ def send_next_mail(database: Database, settings: Settings, tokens: Tokens) -> bo
     if job is None:
         return False
     try:
-        slug = _prepare(database, settings, job)
-        if slug is None:
+        reader = _prepare(database, settings, job)
+        if reader is None:
             _note(database, job, status="dropped")
             return True
-        mail = message(job, write(job, slug, settings, tokens), settings)
+        mail = message(job, write(job, reader, settings, tokens), settings)
         deliver(mail, job.recipient, settings)
     except Rejected as error:
         _give_up(database, job, str(error))
@@ -59,12 +59,15 @@ def _claim(database: Database, settings: Settings) -> MailJob | None:
         return job
 
 
-def _prepare(database: Database, settings: Settings, job: MailJob) -> str | None:
-    """The shop's slug; None when there is nobody to write to."""
+def _prepare(database: Database, settings: Settings, job: MailJob) -> Reader | None:
+    """None when there is nobody to write to."""
     with database.tenant(job.shop_id) as session:
         if job.kind == "password_reset" and not _open_reset(session, settings, job):
             return None
-        return session.scalar(select(Shop.slug).where(Shop.id == job.shop_id))
+        member = (Member.shop_id == Shop.id) & (Member.email == job.recipient)
+        about = select(Shop.name.label("shop"), Shop.slug, Member.name).outerjoin(Member, member)
+        found = session.execute(about.where(Shop.id == job.shop_id)).one_or_none()
+        return Reader(**found._asdict()) if found else None
 
 
 def _open_reset(session: Session, settings: Settings, job: MailJob) -> bool:

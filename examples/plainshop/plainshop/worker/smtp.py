@@ -7,7 +7,7 @@ from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime
 
-from plainshop.mail import Text
+from plainshop.mail import Written
 from plainshop.models import MailJob
 from plainshop.models.base import now
 from plainshop.settings import Settings
@@ -19,7 +19,7 @@ class Rejected(Exception):  # noqa: N818
     """The server will not have this mail, now or later (RFC 5321, 4.2.1)."""
 
 
-def message(job: MailJob, text: Text, settings: Settings) -> EmailMessage:
+def message(job: MailJob, text: Written, settings: Settings) -> EmailMessage:
     mail = EmailMessage(policy=SMTP_POLICY)
     mail["From"] = settings.mail_from
     mail["To"] = job.recipient
@@ -27,9 +27,16 @@ def message(job: MailJob, text: Text, settings: Settings) -> EmailMessage:
     mail["Date"] = format_datetime(now())
     mail["Message-ID"] = f"<{job.id}@{settings.mail_from.rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"
-    # Plain ASCII throughout; the default would fold a long link.
-    mail.set_content(text.body, cte="7bit")
+    mail.set_content(text.plain, cte=_encoding(text.plain))
+    mail.add_alternative(text.html, subtype="html", cte=_encoding(text.html))
+    # The same at each attempt.
+    mail.set_boundary(job.id.hex)
     return mail
+
+
+def _encoding(text: str) -> str:
+    """As it is where that may travel (RFC 5321, 4.5.3.1.6); quoted-printable, the default, would fold a long link."""
+    return "7bit" if text.isascii() and max(len(line) for line in text.split("\n")) < 998 else "base64"
 
 
 def deliver(mail: EmailMessage, recipient: str, settings: Settings) -> None:

@@ -1,6 +1,8 @@
 """Paying an order: at most one active Checkout session, whatever is clicked how often."""
 
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -96,8 +98,23 @@ def _begin(unit: Unit, order_id: UUID) -> Attempt | HostedPage:
     )
 
 
-def _ask_stripe(gate: Gate, attempt: Attempt) -> HostedPage:
+@contextmanager
+def asked_of_stripe(refused: Callable[[], None]) -> Iterator[None]:
+    """Trouble with Stripe, as the caller hears of it; `refused` is called when the same key would be refused again."""
     try:
+        yield
+    except (stripe.APIConnectionError, stripe.RateLimitError) as error:
+        # Nothing known: the next click repeats this attempt under the same key.
+        raise Unavailable("The payment provider does not answer; try again.") from error
+    except stripe.StripeError as error:
+        log.warning("Stripe refused what a checkout needs: %s", error.code or type(error).__name__)
+        if getattr(error, "http_status", None) != 409:
+            refused()
+        raise ProviderTrouble("The payment provider refused; try again.") from error
+
+
+def _ask_stripe(gate: Gate, attempt: Attempt) -> HostedPage:
+    with asked_of_stripe(lambda: _abandon(gate, attempt)):
         return gate.context.stripe.create_session(
             checkout_id=attempt.checkout_id,
             order_id=attempt.order_id,
@@ -106,14 +123,6 @@ def _ask_stripe(gate: Gate, attempt: Attempt) -> HostedPage:
             lines=attempt.lines,
             expires_at=attempt.expires_at,
         )
-    except (stripe.APIConnectionError, stripe.RateLimitError) as error:
-        # Nothing known: the next click repeats this attempt under the same key.
-        raise Unavailable("The payment provider does not answer; try again.") from error
-    except stripe.StripeError as error:
-        log.warning("Stripe refused a checkout session: %s", error.code or type(error).__name__)
-        if getattr(error, "http_status", None) != 409:
-            _abandon(gate, attempt)
-        raise ProviderTrouble("The payment provider refused; try again.") from error
 
 
 def _abandon(gate: Gate, attempt: Attempt) -> None:

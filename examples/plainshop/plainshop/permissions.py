@@ -7,6 +7,7 @@ Permission = Literal[
     "orders.write",
     "orders.refund",
     "members.manage",
+    "billing.manage",
     "audit.read",
 ]
 Role = Literal["owner", "clerk", "viewer"]

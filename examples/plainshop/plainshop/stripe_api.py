@@ -30,6 +30,13 @@ class ProviderRefund:
     status: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    name: str
+    monthly_cents: int
+    currency: str
+
+
 class StripeApi:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -63,6 +70,47 @@ class StripeApi:
             {"idempotency_key": f"checkout-{checkout_id}"},
         )
         return HostedPage(session_id=session.id, url=session.url or "")
+
+    def create_customer(self, *, shop_id: UUID, name: str) -> str:
+        made = self._client.v1.customers.create({"name": name}, {"idempotency_key": f"customer-{shop_id}"})
+        return made.id
+
+    def create_subscription_session(
+        self, *, subscription_id: UUID, customer_id: str, plan: Plan, expires_at: datetime
+    ) -> HostedPage:
+        session = self._client.v1.checkout.sessions.create(
+            {
+                "mode": "subscription",
+                "client_reference_id": str(subscription_id),
+                "customer": customer_id,
+                "line_items": [
+                    {
+                        "quantity": 1,
+                        "price_data": {
+                            "currency": plan.currency,
+                            "unit_amount": plan.monthly_cents,
+                            "recurring": {"interval": "month"},
+                            "product_data": {"name": f"plainshop {plan.name}"},
+                        },
+                    }
+                ],
+                "subscription_data": {"metadata": {"attempt": str(subscription_id)}},
+                "success_url": self._settings.link("/billing/thanks"),
+                "cancel_url": self._settings.link("/billing"),
+                "expires_at": int(expires_at.timestamp()),
+            },
+            {"idempotency_key": f"subscription-{subscription_id}"},
+        )
+        return HostedPage(session_id=session.id, url=session.url or "")
+
+    def subscription(self, subscription_id: str) -> dict[str, Any] | None:
+        """As it is now, whatever an event said; None when Stripe knows no such subscription."""
+        try:
+            return self._client.v1.subscriptions.retrieve(subscription_id).to_dict()
+        except stripe.InvalidRequestError as error:
+            if error.http_status == 404:
+                return None
+            raise
 
     def expire_session(self, session_id: str) -> None:
         self._client.v1.checkout.sessions.expire(session_id)

@@ -1,8 +1,8 @@
 """The credentials the app issues.
 
-Access tokens are JWTs (RFC 9068's type and claims, `scope` among them) of ten minutes at most. Refresh tokens are random; their hash is
-stored. Tokens in mails are derived from the row they belong to, so that neither table nor outbox holds one.
-Each purpose has a key of its own.
+Access tokens are JWTs (RFC 9068's type and claims, `scope` among them) of ten minutes at most. Refresh tokens are
+random; their hash is stored. Tokens in mails are derived from the row they belong to, so that neither table nor outbox
+holds one. Each purpose has a key of its own.
 """
 
 import base64

@@ -15,7 +15,7 @@ import stripe
 from fastapi.testclient import TestClient
 from plainshop.db import Database
 from plainshop.settings import Settings
-from plainshop.stripe_api import HostedPage, ProviderRefund
+from plainshop.stripe_api import HostedPage, Plan, ProviderRefund
 from plainshop.tokens import Tokens
 from plainshop.worker.mails import send_next_mail
 from plainshop.worker.refunds import send_next_refund
@@ -34,6 +34,8 @@ class FakeStripe:
         self.expired: list[str] = []
         self.refunds: dict[UUID, dict[str, Any]] = {}
         self.events: list[dict[str, Any]] = []
+        self.customers: dict[UUID, str] = {}
+        self.subscriptions: dict[str, dict[str, Any]] = {}
         self.trouble: list[Exception] = []
         self.before_answer = lambda: None
         self._lock = threading.Lock()
@@ -47,6 +49,22 @@ class FakeStripe:
             )
         self._answer()
         return page
+
+    def create_customer(self, *, shop_id: UUID, name: str) -> str:
+        with self._lock:
+            made = self.customers.setdefault(shop_id, f"cus_{uuid4().hex}")
+        self._answer()
+        return made
+
+    def create_subscription_session(
+        self, *, subscription_id: UUID, customer_id: str, plan: Plan, expires_at: datetime
+    ) -> HostedPage:
+        asked = {"subscription_id": subscription_id, "customer_id": customer_id, "plan": plan}
+        return self.create_session(checkout_id=subscription_id, **asked, expires_at=expires_at)
+
+    def subscription(self, subscription_id: str) -> dict[str, Any] | None:
+        self._answer()
+        return self.subscriptions.get(subscription_id)
 
     def expire_session(self, session_id: str) -> None:
         self.expired.append(session_id)
@@ -82,6 +100,10 @@ class FakeStripe:
         return client.post("/webhooks/stripe", content=body, headers={"Stripe-Signature": signature})
 
 
+def part(mail: EmailMessage, kind: str) -> str:
+    return mail.get_body((kind,)).get_content()
+
+
 @dataclass
 class FakeSmtp:
     sent: list[EmailMessage] = field(default_factory=list)
@@ -100,7 +122,7 @@ class FakeSmtp:
         return [mail for mail in self.sent if mail["To"] == recipient]
 
     def token_for(self, recipient: str) -> str:
-        return re.search(r"token=(\S+)", self.to(recipient)[-1].get_content()).group(1)
+        return re.search(r"token=(\S+)", part(self.to(recipient)[-1], "plain")).group(1)
 
 
 @dataclass
@@ -138,6 +160,17 @@ class Shop:
             "client_reference_id": None,
             "metadata": {},
         }
+
+    def subscribed(self, stripe_double: FakeStripe) -> dict[str, Any]:
+        """The subscription at Stripe once the customer has paid; its events are still to be sent."""
+        assert self.call("POST", "/billing/checkout").status_code == 201
+        asked = stripe_double.asked[-1]
+        made = {"id": f"sub_{uuid4().hex}", "object": "subscription", "customer": asked["customer_id"]}
+        made |= {"status": "active", "cancel_at_period_end": False}
+        made |= {"metadata": {"attempt": str(asked["subscription_id"])}}
+        made |= {"items": {"data": [{"current_period_end": 2_000_000_000}]}}
+        stripe_double.subscriptions[made["id"]] = made
+        return made
 
     def paid(self, stripe_double: FakeStripe, price: int = 1000) -> tuple[str, str]:
         order = self.order(price)

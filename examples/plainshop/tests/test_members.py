@@ -36,6 +36,8 @@ ROUTES = {
     ("POST", "/orders/{id}/checkout"): "orders.write",
     ("POST", "/orders/{id}/refund"): "orders.refund",
     ("GET", "/audit"): "audit.read",
+    ("POST", "/billing/checkout"): "billing.manage",
+    ("GET", "/billing"): "billing.manage",
 }
 PUBLIC = {"/shops", "/members/accept", "/webhooks/stripe", "/health/live", "/health/ready"}
 

@@ -70,7 +70,7 @@ def test_without_a_scope_the_database_shows_and_takes_nothing(postgres, migrated
             "FROM information_schema.columns c JOIN pg_class k ON k.relname = c.table_name "
             "WHERE c.column_name = 'shop_id' AND c.table_schema = 'public' GROUP BY 1"
         ).fetchall()
-        assert len(tables) == 14
+        assert len(tables) == 15
         for (table, protected), shop_id in [(t, s) for t in tables for s in (None, "", shop.id)]:
             assert protected, table
             if shop_id is not None:

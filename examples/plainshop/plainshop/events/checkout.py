@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from plainshop.balance import intend_refund
-from plainshop.events.common import UnknownObject, order_under_lock, unit_for
+from plainshop.events.common import UnknownObject, as_uuid, order_under_lock, unit_for
 from plainshop.mail import enqueue
 from plainshop.models import Checkout, Order, Payment
 from plainshop.unit import Unit
@@ -47,19 +47,12 @@ def _locate(session: Session, told: SessionObject) -> tuple[UUID, UUID, UUID]:
     """Our row, by the session; or by our own reference while the answer that names the session is still under way."""
     rows = select(Checkout.shop_id, Checkout.id, Checkout.order_id)
     found = session.execute(rows.where(Checkout.stripe_session_id == told.id)).one_or_none()
-    if found is None and (reference := _as_uuid(told.client_reference_id)):
+    if found is None and (reference := as_uuid(told.client_reference_id)):
         unanswered = rows.where(Checkout.id == reference, Checkout.stripe_session_id.is_(None))
         found = session.execute(unanswered).one_or_none()
     if found is None:
         raise UnknownObject("checkout session")
     return found.shop_id, found.id, found.order_id
-
-
-def _as_uuid(value: str | None) -> UUID | None:
-    try:
-        return UUID(value) if value else None
-    except ValueError:
-        return None
 
 
 def _status(event_type: str, told: SessionObject) -> str:

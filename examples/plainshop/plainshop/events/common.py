@@ -13,6 +13,13 @@ class UnknownObject(Exception):  # noqa: N818
     """The event is about something that is not, or not yet, in our database. Stripe is to send it again."""
 
 
+def as_uuid(value: str | None) -> UUID | None:
+    try:
+        return UUID(value) if value else None
+    except ValueError:
+        return None
+
+
 def unit_for(session: Session, shop_id: UUID, request_id: str) -> Unit:
     enter_shop(session, shop_id)
     return Unit(session=session, shop_id=shop_id, actor=Actor(type="stripe"), request_id=request_id)

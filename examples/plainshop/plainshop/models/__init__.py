@@ -2,7 +2,7 @@
 
 from plainshop.models.base import Base
 from plainshop.models.outbox import MailJob
-from plainshop.models.payments import Checkout, Dispute, Payment, Refund
+from plainshop.models.payments import Checkout, Dispute, Payment, Refund, Subscription
 from plainshop.models.people import Invitation, LoginSession, Member, PasswordReset, RefreshToken, Shop
 from plainshop.models.records import AuditEvent, RateCounter, StripeEvent
 from plainshop.models.trade import Order, OrderItem, Product
@@ -26,4 +26,5 @@ __all__ = [
     "Refund",
     "Shop",
     "StripeEvent",
+    "Subscription",
 ]

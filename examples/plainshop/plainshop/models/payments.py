@@ -55,3 +55,20 @@ class Dispute(OfShop, Base):
     stripe_dispute_id: Mapped[str]
     amount_cents: Mapped[int]
     status: Mapped[str]  # inquiry → open → closed | won | lost
+
+
+class Subscription(OfShop, Base):
+    """One attempt of the shop to subscribe to our plan, and the subscription that comes of it."""
+
+    __tablename__ = "subscriptions"
+    plan: Mapped[str]
+    status: Mapped[str]  # creating → open → Stripe's own (active, past_due, canceled …) | failed | expired
+    stripe_customer_id: Mapped[str | None]
+    stripe_session_id: Mapped[str | None]
+    url: Mapped[str | None]
+    expires_at: Mapped[datetime]
+    stripe_subscription_id: Mapped[str | None]
+    period_ends_at: Mapped[datetime | None]
+    ends_with_period: Mapped[bool]
+    # When Stripe was asked for what stands here.
+    synced_at: Mapped[datetime | None]

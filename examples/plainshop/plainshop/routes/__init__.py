@@ -1,6 +1,6 @@
 from fastapi import APIRouter
 
-from plainshop.routes import audit, auth, checkout, health, members, orders, products, shops, webhooks
+from plainshop.routes import audit, auth, billing, checkout, health, members, orders, products, shops, webhooks
 
 routers: list[APIRouter] = [
     health.router,
@@ -10,6 +10,7 @@ routers: list[APIRouter] = [
     products.router,
     orders.router,
     checkout.router,
+    billing.router,
     webhooks.router,
     audit.router,
 ]

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Depends, Header, Request
 from pydantic import SecretStr, ValidationError
 
 from plainshop.context import Context, request_context
-from plainshop.errors import Conflict, Refusal
+from plainshop.errors import Conflict, Refusal, Unavailable
 from plainshop.events import StripeMessage, UnknownObject, apply_event
+from plainshop.routes.slots import inbox_slot
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 log = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ async def raw_body(request: Request) -> bytes:
     return await request.body()
 
 
-@router.post("/stripe")
+@router.post("/stripe", dependencies=[inbox_slot])
 def stripe_event(
     body: Annotated[bytes, Depends(raw_body)],
     context: Annotated[Context, Depends(request_context)],
@@ -31,12 +32,16 @@ def stripe_event(
         raise Refusal("The signature is not valid.")
     try:
         message = StripeMessage.model_validate_json(body)
-        outcome = apply_event(context.database, message, live=context.settings.live, request_id=context.request_id)
+        live = context.settings.live
+        outcome = apply_event(context.database, context.stripe, message, live=live, request_id=context.request_id)
     except ValidationError as error:
         log.warning("a signed Stripe event has an unexpected shape: %s", error.errors(include_input=False))
         raise Refusal("The event has an unexpected shape.") from error
     except UnknownObject as error:
         raise Conflict("The event is about something not known here yet.") from error
+    except stripe.StripeError as error:
+        log.warning("Stripe was not to be asked about %s: %s", message.id, type(error).__name__)
+        raise Unavailable from error
     return {"outcome": outcome}
 
 

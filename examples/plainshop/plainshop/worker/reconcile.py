@@ -5,6 +5,7 @@ from collections import Counter
 from datetime import timedelta
 from uuid import uuid4
 
+import stripe
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
@@ -25,8 +26,8 @@ def reconcile(database: Database, settings: Settings, api: StripeApi, *, days: i
     for event in reversed(newest_first):
         try:
             message = StripeMessage.model_validate(event)
-            outcome: str = apply_event(database, message, live=settings.live, request_id=run)
-        except (UnknownObject, ValidationError, DBAPIError) as error:
+            outcome: str = apply_event(database, api, message, live=settings.live, request_id=run)
+        except (UnknownObject, ValidationError, DBAPIError, stripe.StripeError) as error:
             log.warning("event %s (%s) was not applied: %s", event.get("id"), event.get("type"), type(error).__name__)
             outcome = "failed"
         outcomes[outcome] += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -24,8 +25,8 @@ LOCK_LOOK = 0.004
 PATIENCE = 1.0
 """Seconds in which a request that has its turn says something to the database; else it waits for something else."""
 
-MOST_TWICE, DEEPER = 24, 4
-"""Schedules with two preemptions that are tried at most, and how many deeper ones."""
+MOST_TWICE, SAMPLE = 16, 3
+"""Schedules with two preemptions that are tried at most, and how many others are drawn."""
 
 Side = Literal[0, 1]
 Outcome = Literal["held", "waits", "ended"]
@@ -48,14 +49,26 @@ class Stops:
     """Of the statements that matter."""
     count: int
     """How many of these it passes when it runs alone."""
+    commits: frozenset[int]
+    """Which of them, counted from 0, make what was written visible to others."""
 
     @classmethod
     def of(cls, statements: Iterable[Statement], process: str) -> Stops:
         """Learn them from a run alone."""
-        units = {each.unit for each in statements if each.process == process and each.is_write_point}
-        shapes = {each.shape for each in statements if each.unit in units and each.is_point}
-        passed = {each.unit for each in statements if each.process == process and each.shape in shapes}
-        return cls(frozenset(shapes), len(passed))
+        said = [each for each in statements if each.process == process]
+        units = {each.unit for each in said if each.is_write_point}
+        shapes = frozenset(each.shape for each in said if each.unit in units and each.is_point)
+        stops = list(dict.fromkeys(each.unit for each in said if each.shape in shapes))
+        spoken = defaultdict(set)
+        for each in said:
+            spoken[each.transaction].add(each.unit)
+        # A transaction of one unit is one that nobody began: it commits by itself.
+        visible = {each.unit for each in said if each.kind == "commit" or len(spoken[each.transaction]) == 1}
+        return cls(shapes, len(stops), frozenset(at for at, unit in enumerate(stops) if unit in visible))
+
+    def told_before(self, stop: int) -> bool:
+        """Whether others have seen something of it when it stands at a stop."""
+        return any(commit < stop for commit in self.commits)
 
 
 @dataclass(frozen=True)
@@ -131,7 +144,7 @@ def _sides(first: Stops, second: Stops, *, alike: bool) -> list[tuple[Side, Stop
     return [(0, first, second)] if alike else [(0, first, second), (1, second, first)]
 
 
-def _deeper(first: Stops, second: Stops, random: Random) -> Schedule:
+def _any(first: Stops, second: Stops, random: Random) -> Schedule:
     """Any schedule, drawn by a seed."""
     order: list[Side] = [0 for _ in range(first.count + 1)]
     order += [1 for _ in range(second.count + 1)]
@@ -150,10 +163,12 @@ def _other(side: Side) -> Side:
 
 
 class Exploration:
-    """The schedules of two requests: all with one preemption, those with two that differ from them, a few deeper ones.
+    """The schedules of two requests that can differ, and a sample of the others.
 
-    Iterate over it, play each, and ``note`` what came of it: where the second had to wait for a lock of the first, it
-    cannot come to its later stops before the first has ended, and many schedules are one and the same.
+    Other transactions see what is committed, and nothing before. So one preemption shows whatever two requests of one
+    transaction each can do to each other; a second one tells more only where a side has committed something when it is
+    held. Iterate over it, play each, and ``note`` what came of it: where the second had to wait for a lock of the
+    first, it comes to none of its later stops before the first has ended.
     """
 
     def __init__(self, first: Stops, second: Stops, *, alike: bool, seed: int) -> None:
@@ -173,8 +188,7 @@ class Exploration:
 
     def note(self, schedule: Schedule, played: Played) -> None:
         """Learn from what came of a schedule."""
-        held = schedule.turns[0][0]
-        other = _other(held)
+        other = _other(schedule.turns[0][0])
         if played.waited[other]:
             self._reached[schedule] = played.passed[other]
 
@@ -182,12 +196,10 @@ class Exploration:
         """Each schedule once; what was noted of the earlier ones decides about the later."""
         yield from self._new(_one_preemption(self._first, self._second, alike=self._alike))
         twice = [each for each in _two_preemptions(self._first, self._second, alike=self._alike) if self._differs(each)]
-        if len(twice) > MOST_TWICE:
-            twice = self._random.sample(twice, MOST_TWICE)
-        yield from self._new(twice)
-        if len(twice) > 1:
-            drawn = (_deeper(self._first, self._second, self._random) for _ in range(DEEPER * 4))
-            yield from islice(self._new(each for each in drawn if each.preemptions > 2), DEEPER)
+        yield from self._new(twice if len(twice) <= MOST_TWICE else self._random.sample(twice, MOST_TWICE))
+        if self._first.count + self._second.count > 2:
+            drawn = (_any(self._first, self._second, self._random) for _ in range(SAMPLE * 8))
+            yield from islice(self._new(each for each in drawn if each.preemptions > 1), SAMPLE)
 
     def _new(self, schedules: Iterable[Schedule]) -> Iterator[Schedule]:
         for each in schedules:
@@ -196,10 +208,13 @@ class Exploration:
                 yield each
 
     def _differs(self, schedule: Schedule) -> bool:
-        """Whether the second side can come to its stop while the first is held."""
-        (side, at), (other, then) = schedule.turns[:2]
-        reached = self._reached.get(Schedule(((side, at), (other, None), (side, None))))
-        return reached is None or (then is not None and then < reached)
+        """Whether a second preemption can tell more than the first alone."""
+        (side, at), (other, then), *_ = schedule.turns
+        if at is None or then is None:
+            return False
+        stops = (self._first, self._second)
+        reached = self._reached.get(Schedule(((side, at), (other, None), (side, None))), then + 1)
+        return then < reached and (stops[side].told_before(at) or stops[other].told_before(then))
 
 
 async def play(stage: Stage, schedule: Schedule, acts: tuple[Act, Act], stops: tuple[Stops, Stops]) -> Played:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +19,18 @@ from holdtrue.stage import payments
 from holdtrue.stage.cast import TENANTS, Cast
 from holdtrue.stage.client import Client
 from holdtrue.stage.crew import FIRST, WORKER, Build, Crew, Member
-from holdtrue.stage.database import Catalog, ClonePool, Difference, Snapshot, age, catalog_of, difference, snapshot
+from holdtrue.stage.database import (
+    Catalog,
+    ClonePool,
+    Difference,
+    Operation,
+    Snapshot,
+    age,
+    catalog_of,
+    difference,
+    failing,
+    snapshot,
+)
 from holdtrue.stage.evidence import Redactor
 from holdtrue.stage.mail import Mail, MailServer, MailTimeoutError
 from holdtrue.stage.outfit import Outfit
@@ -357,6 +368,15 @@ class Stage:
         if self._admin is None:
             self._admin = await self.setting.cluster.admin(self.database)
         return self._admin
+
+    @asynccontextmanager
+    async def refusing(self, tables: Iterable[str], operations: Iterable[Operation]) -> AsyncIterator[None]:
+        """Have the database refuse these writes to some tables (full names) for a while, as when its disk is full."""
+        told = sorted(tables)
+        self.player.evidence.add("refusing", tables=told, operations=list(operations))
+        async with failing(await self._clone(), told, operations):
+            yield
+        self.player.evidence.add("refusing no more", tables=told)
 
     async def blockers(self, backend: int) -> list[int]:
         """The backends whose locks one waits for, in PostgreSQL's own words."""

@@ -6,7 +6,7 @@ from holdtrue.stage.database.cluster import Cluster
 from holdtrue.stage.database.databases import ClonePool, Databases
 from holdtrue.stage.database.dump import SchemaDump, schema_difference, schema_dump
 from holdtrue.stage.database.errors import DatabaseError
-from holdtrue.stage.database.failing import failing
+from holdtrue.stage.database.failing import Operation, failing
 from holdtrue.stage.database.fingerprint import Fingerprint
 from holdtrue.stage.database.learning import Learned, learn, retries
 from holdtrue.stage.database.noise import Bookkeeping, Noise, NoisyColumn
@@ -28,6 +28,7 @@ __all__ = [
     "Learned",
     "Noise",
     "NoisyColumn",
+    "Operation",
     "PrepareFailure",
     "Prepared",
     "SchemaDump",

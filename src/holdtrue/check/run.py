@@ -95,7 +95,9 @@ class _Run:
         document = self.loaded.document
         for guarantee in self.chosen:
             if guarantee.code not in self.results:
-                self.results[guarantee.code] = self._without_a_stage(guarantee, not_set)
+                result = self.results[guarantee.code] = self._without_a_stage(guarantee, not_set)
+                if not not_set:
+                    self.tell(GuaranteeDone(result=result))
         results = [waivers.applied(self.results[each.code], document, date.today()) for each in self.chosen]
         notes = [f"the stage could not be set: {not_set}"] if not_set else []
         return _report(
@@ -114,7 +116,7 @@ class _Run:
             return rules.alone(guarantee, read)
         if not guarantee.subjects(self.loaded.document):
             return unproved(guarantee, Outcome.NOT_PROMISED, "the document declares nothing it is about")
-        first = not_set.partition("\n")[0]
+        first = not_set.partition("\n")[0].rstrip(":")
         return rules.joined(unproved(guarantee, Outcome.NOT_RUN, f"the stage could not be set: {first}"), read)
 
 
@@ -156,9 +158,9 @@ async def _check(options: Options, tell: Callable[[Event], None]) -> None:
     )
     try:
         report = run.report() if options.rules else await _rehearsed(run, kept, python)
+        kept.write(report)
     finally:
         kept.remove_if_empty()
-    kept.write(report)
     tell(CheckDone(report=report, directory=kept.path))
 
 

@@ -14,7 +14,7 @@ from holdtrue.stage.database import SchemaDump, schema_difference, schema_dump
 from holdtrue.stage.placeholders import Instruments
 from holdtrue.stage.setting import Setting
 from holdtrue.stage.steps import StepFailedError
-from holdtrue.stage.survey import AlembicDriver, Interpreter, StepDriver
+from holdtrue.stage.survey import AlembicDriver, Interpreter, Revision, StepDriver
 from holdtrue.stage.tables import qualified
 
 MOST_STEPS = 500
@@ -30,12 +30,21 @@ class Mover(Protocol):
     async def left_by(self, way: str) -> list[str]:
         """Go up and down a way; return what is not as it was before. Raises HoldtrueError when a migration fails."""
 
+    async def revisions(self) -> tuple[Revision, ...] | None:
+        """What the tool says of its revisions and their parents; None for a tool without them. Raises HoldtrueError."""
+
     async def close(self) -> None:
         """End what was started."""
 
 
 def mover(setting: Setting, told: Migrations) -> Mover:
-    """The mover for an app's tool."""
+    """The mover for an app's tool: one for a check, so that the tool is started once."""
+    if setting.mover is None:
+        setting.mover = _mover(setting, told)
+    return setting.mover
+
+
+def _mover(setting: Setting, told: Migrations) -> Mover:
     if told.tool == "alembic":
         return AlembicMover(setting, told)
     return CommandMover(setting, told) if told.steps is None else StepMover(setting, told, told.steps)
@@ -79,10 +88,14 @@ class AlembicMover:
 
     async def ways(self) -> list[str]:
         """Every revision with one parent, oldest first."""
-        found = (await (await self._started()).revisions()).revisions
+        found = await self.revisions()
         for item in found:
             self._parents[item.revision] = (item.down_revisions or ("base",))[0]
         return [item.revision for item in found if not item.is_merge and item.revision not in self._told.irreversible]
+
+    async def revisions(self) -> tuple[Revision, ...]:
+        """As Alembic read them, oldest first."""
+        return (await (await self._started()).revisions()).revisions
 
     async def left_by(self, way: str) -> list[str]:
         """Up to the parent, up, down."""
@@ -132,6 +145,9 @@ class StepMover:
         """Every revision, oldest first."""
         self._order = await (await self._started()).revisions()
         return [revision for revision in self._order if revision not in self._told.irreversible]
+
+    async def revisions(self) -> None:
+        """The stepping command tells names, in the order in which they run."""
 
     async def left_by(self, way: str) -> list[str]:
         """Up, down; and up again as ground for the next. A way that leaves something ends the walk."""
@@ -230,6 +246,9 @@ class CommandMover:
     async def ways(self) -> list[str]:
         """One step and up again; all steps."""
         return [self.NEWEST, self.ALL]
+
+    async def revisions(self) -> None:
+        """The commands tell none."""
 
     async def left_by(self, way: str) -> list[str]:
         """All down must leave nothing; one down and up again must leave the same as up."""

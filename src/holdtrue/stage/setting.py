@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from holdtrue.contract.document import Command, Document
 from holdtrue.contract.errors import HoldtrueError
@@ -32,6 +32,9 @@ from holdtrue.stage.scratch import scratch_directory
 from holdtrue.stage.stage import Stage
 from holdtrue.stage.wire import Statement, Upstream, Wire
 from holdtrue.stage.zygotes import Zygotes
+
+if TYPE_CHECKING:
+    from holdtrue.stage.migrations import Mover
 
 COMMAND_PATIENCE = 300.0
 """Seconds a migration or a seed command may take."""
@@ -59,6 +62,8 @@ class Setting:
     cluster: Cluster = field(init=False)
     databases: Databases = field(init=False)
     migration_wire: Wire = field(init=False)
+    mover: Mover | None = None
+    """What takes the migrations one by one, once somebody asked for it."""
     base: str = ""
     """The database as the migrations leave it, frozen."""
     scene: Scene | None = None

@@ -150,7 +150,7 @@ async def test_a_subscription_changes_its_price_and_quantity(api: Api, plain: St
         4,
     )
     assert plain.events[-1].type == "customer.subscription.updated"
-    assert plain.unmodelled == ["POST /v1/subscriptions/{id}: proration_behavior"]
+    assert plain.unmodelled == []
 
     plain.advance(31 * 24 * 3600)
     assert plain.ledger()["platform"]["captured"] == {"usd": 1000 + 12000}

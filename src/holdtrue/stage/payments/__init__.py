@@ -10,7 +10,7 @@ from holdtrue.stage.payments.customer import ScriptedCustomer
 from holdtrue.stage.payments.double import HOSTS, State, StripeDouble
 from holdtrue.stage.payments.outages import Hold, Outage
 from holdtrue.stage.payments.webhooks import FORGERIES, Delivery, Endpoint, Forgery, Webhooks
-from holdtrue.stage.payments.world import Event
+from holdtrue.stage.payments.world import Dunning, Event
 
 __all__ = [
     "FORGERIES",
@@ -19,6 +19,7 @@ __all__ = [
     "Call",
     "Clock",
     "Delivery",
+    "Dunning",
     "Endpoint",
     "Event",
     "Forgery",

@@ -13,6 +13,7 @@ from holdtrue.stage.payments.store import Resource
 _MESSAGES = {
     "insufficient_funds": "Your card has insufficient funds.",
     "expired_card": "Your card has expired.",
+    "authentication_required": "Your card was declined. This transaction requires authentication.",
 }
 
 
@@ -83,7 +84,7 @@ def message(decline: str | None) -> str:
 
 
 def _code(decline: str | None) -> str:
-    return "expired_card" if decline == "expired_card" else "card_declined"
+    return str(decline) if decline in ("expired_card", "authentication_required") else "card_declined"
 
 
 def card_error(intent: Resource, charge: Resource, method: Resource, decline: str) -> Resource:

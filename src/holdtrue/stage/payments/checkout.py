@@ -8,7 +8,7 @@ from holdtrue.stage.payments.listing import newest, page
 from holdtrue.stage.payments.params import Params
 from holdtrue.stage.payments.routing import Route
 from holdtrue.stage.payments.store import Resource
-from holdtrue.stage.payments.subscription_routes import price_of, trial_end
+from holdtrue.stage.payments.subscription_routes import price_of, trial_end, trial_settings
 
 _HOUR = 3600
 _MODES = ("payment", "setup", "subscription")
@@ -223,6 +223,7 @@ def _subscription_data(books: Books, params: Params, mode: str) -> dict[str, Any
         "description": data.text("description"),
         "trial_end": trial_end(books, data),
         "trial_days": data.integer("trial_period_days"),
+        "trial_settings": trial_settings(data),
     }
 
 

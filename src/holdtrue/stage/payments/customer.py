@@ -1,24 +1,22 @@
 """The scripted customer: does on Stripe's pages what customers do, and answers with what Stripe then tells."""
 
 from collections.abc import Callable
-from typing import Any
 
 from holdtrue.stage.payments import (
+    catalog,
     checkout,
-    customers,
     intents,
-    invoices,
     paying,
     payment_methods,
-    setup_intents,
+    prorations,
+    subscription_routes,
     subscriptions,
-    versions,
 )
 from holdtrue.stage.payments.books import Books
-from holdtrue.stage.payments.store import Resource
+from holdtrue.stage.payments.buyer import Buyer
+from holdtrue.stage.payments.store import Resource, clone
 from holdtrue.stage.payments.world import Event, World
 
-_DAY = 24 * 3600
 _DECLINED = "pm_card_chargeDeclined"
 
 
@@ -34,11 +32,20 @@ class ScriptedCustomer:
         self._world = world
         self._owner_books = owner_books
 
-    def pay(self, session_id: str, *, email: str = "customer@example.com", card: str = "pm_card_visa") -> list[Event]:
-        """Complete a Checkout session with a card; a card that is declined leaves the session open."""
+    def pay(
+        self, session_id: str, *, email: str = "customer@example.com", card: str | None = "pm_card_visa"
+    ) -> list[Event]:
+        """Complete a Checkout session with a card; a card that is declined leaves the session open.
+
+        Without a card only what costs nothing now can be completed: a trial that asks for none.
+        """
         start = len(self._world.events)
         books, session = self._open(session_id)
-        buyer = _Buyer(books, session, email, card)
+        if card is None and session["payment_method_collection"] != "if_required":
+            raise ValueError(
+                f"session {session_id} asks for a card: create it with payment_method_collection if_required"
+            )
+        buyer = Buyer(books, session, email, card)
         if session["mode"] == "setup":
             buyer.set_up()
         elif session["mode"] == "subscription" and not buyer.declined:
@@ -66,7 +73,7 @@ class ScriptedCustomer:
             raise ValueError(
                 f"session {session_id} is in mode {session['mode']}: only payment sessions are paid later here"
             )
-        _Buyer(books, session, email, "pm_card_visa").begin_slow_payment()
+        Buyer(books, session, email, "pm_card_visa").begin_slow_payment()
         return self._world.events[start:]
 
     def settle(self, session_id: str, *, succeeds: bool) -> list[Event]:
@@ -115,11 +122,62 @@ class ScriptedCustomer:
             paying.confirm(books, intent, payment_methods.named(books, card))
         return self._world.events[start:]
 
+    def cancel(self, subscription_id: str, *, at_period_end: bool = True) -> list[Event]:
+        """Cancel a subscription in the billing portal, at the end of its period or at once."""
+        start, books, subscription = self._portal(subscription_id)
+        if at_period_end:
+            changes = subscription_routes.at_period_end(books, subscription, wanted=True)
+            books.change(subscription, "customer.subscription.updated", **changes)
+        else:
+            subscriptions.end(books, subscription)
+        return self._world.events[start:]
+
+    def keep(self, subscription_id: str) -> list[Event]:
+        """Take back a cancellation at the end of the period, in the billing portal."""
+        start, books, subscription = self._portal(subscription_id)
+        changes = subscription_routes.at_period_end(books, subscription, wanted=False)
+        books.change(subscription, "customer.subscription.updated", **changes)
+        return self._world.events[start:]
+
+    def change_subscription(
+        self, subscription_id: str, *, quantity: int | None = None, price: str | None = None
+    ) -> list[Event]:
+        """Another quantity or price for the first item, in the billing portal; the difference is billed at once."""
+        start, books, subscription = self._portal(subscription_id)
+        data = clone(subscription["items"]["data"])
+        if quantity is not None:
+            data[0]["quantity"] = quantity
+        if price is not None:
+            data[0]["price"] = books.get("price", price)
+            data[0]["plan"] = catalog.plan_of(data[0]["price"])
+        prorations.change_items(books, subscription, data, behavior="always_invoice", at=books.now())
+        return self._world.events[start:]
+
+    def replace_card(self, customer_id: str, *, card: str = "pm_card_visa") -> list[Event]:
+        """Another default card for everything the customer pays, in the billing portal."""
+        start = len(self._world.events)
+        books = self._owner_books(customer_id)
+        customer = books.live("customer", customer_id)
+        method = payment_methods.attach(books, payment_methods.named(books, card), customer_id)
+        settings = {**customer["invoice_settings"], "default_payment_method": method["id"]}
+        books.change(customer, "customer.updated", invoice_settings=settings)
+        for subscription in books.all("subscription"):
+            if subscription["customer"] == customer_id and subscription["status"] not in subscriptions.ENDED:
+                books.change(subscription, "customer.subscription.updated", default_payment_method=method["id"])
+        return self._world.events[start:]
+
     def returns_to(self, session_id: str) -> str:
         """The address to which Checkout sends the browser after payment, session id filled in."""
         session = self._owner_books(session_id).get("checkout.session", session_id)
         address = session["success_url"] or session["return_url"]
         return str(address).replace("{CHECKOUT_SESSION_ID}", session_id)
+
+    def _portal(self, subscription_id: str) -> tuple[int, Books, Resource]:
+        books = self._owner_books(subscription_id)
+        subscription = books.get("subscription", subscription_id)
+        if subscription["status"] in subscriptions.ENDED:
+            raise ValueError(f"subscription {subscription_id} is {subscription['status']}: the portal shows it no more")
+        return len(self._world.events), books, subscription
 
     def _open(self, session_id: str) -> tuple[Books, Resource]:
         books = self._owner_books(session_id)
@@ -129,103 +187,3 @@ class ScriptedCustomer:
                 f"session {session_id} is {session['status']}: Checkout shows its page for open sessions only"
             )
         return books, session
-
-
-class _Buyer:
-    """One visit to a Checkout page."""
-
-    def __init__(self, books: Books, session: Resource, email: str, card: str) -> None:
-        self._books = books
-        self._session = session
-        known = session["customer_details"] or {}
-        self._contact = checkout.contact(known.get("email") or email, known.get("name"), known.get("phone"))
-        self._method = payment_methods.named(books, card)
-        self._method["billing_details"] |= {"email": self._contact["email"], "name": self._contact["name"]}
-        if self._method["_answer"] == "authenticate":
-            self._method["_answer"] = None  # Checkout's page asks the customer, who agrees
-        books.save(self._method)
-        self.declined = self._method["_answer"] is not None
-
-    def buy(self) -> None:
-        """One payment."""
-        intent = paying.confirm(self._books, self._intent(), self._method)
-        if intent["status"] == "succeeded":
-            self._complete(payment_status="paid", payment_intent=intent["id"])
-        elif intent["status"] == "requires_capture":
-            self._complete(payment_status="unpaid", payment_intent=intent["id"])
-
-    def begin_slow_payment(self) -> None:
-        """A debit that takes days."""
-        intent = self._intent()
-        self._books.change(intent, None, status="processing", payment_method=self._method["id"])
-        self._books.emit("payment_intent.processing", intent)
-        self._complete(payment_status="unpaid", payment_intent=intent["id"])
-
-    def set_up(self) -> None:
-        """A card kept for later."""
-        fields = self._session["_intent_data"] or {}
-        intent = setup_intents.make(self._books, customer=self._customer(), **fields)
-        if self.declined:
-            setup_intents.fail(self._books, intent)
-            return
-        setup_intents.succeed(self._books, intent, self._method)
-        self._complete(setup_intent=intent["id"])
-
-    def subscribe(self) -> None:
-        """A subscription with its first invoice. Since Basil it exists only once it is paid."""
-        books, data = self._books, self._session["_subscription_data"]
-        customer = str(self._customer())
-        payment_methods.attach(books, self._method, customer)
-        trial = books.now() + data["trial_days"] * _DAY if data["trial_days"] else data["trial_end"]
-        lines = [
-            (line["price"], line["quantity"]) for line in books.all("item") if line["_session"] == self._session["id"]
-        ]
-        late = books.at_least(versions.BASIL)
-        subscription = subscriptions.make(
-            books,
-            customer,
-            [line for line in lines if line[0]["recurring"]],
-            trial_end=trial,
-            metadata=data["metadata"],
-            description=data["description"],
-            default_payment_method=self._method["id"],
-            _untold=late,
-        )
-        if not late:
-            books.emit("customer.subscription.created", subscription)
-        extra = [line for line in lines if not line[0]["recurring"]]
-        invoice = invoices.issue(books, subscription, "subscription_create", extra=extra)
-        if invoice["status"] == "open":
-            invoice = paying.pay_invoice(books, invoice, self._method)
-        subscription = books.get("subscription", subscription["id"])
-        if late:
-            books.change(subscription, None, _untold=False)
-            books.emit("customer.subscription.created", subscription)
-        due = invoice["amount_due"] > 0
-        self._complete(
-            payment_status="paid" if due else "no_payment_required",
-            subscription=subscription["id"],
-            invoice=invoice["id"],
-        )
-
-    def _intent(self) -> Resource:
-        fields: dict[str, Any] = dict(self._session["_intent_data"] or {})
-        return intents.make(
-            self._books,
-            amount=self._session["amount_total"],
-            currency=self._session["currency"],
-            customer=self._customer(),
-            payment_method_types=self._session["payment_method_types"],
-            **fields,
-        )
-
-    def _customer(self) -> str | None:
-        if self._session["customer"] is None and self._session["customer_creation"] == "always" and not self.declined:
-            made = customers.make(self._books, email=self._contact["email"], name=self._contact["name"])
-            self._session["customer"] = made["id"]
-        customer: str | None = self._session["customer"]
-        return customer
-
-    def _complete(self, **fields: Any) -> None:
-        self._books.change(self._session, None, status="complete", url=None, customer_details=self._contact, **fields)
-        self._books.emit("checkout.session.completed", self._session)

@@ -23,7 +23,7 @@ from holdtrue.stage.payments.outages import Hold, Match, Mode, Outage
 from holdtrue.stage.payments.service import Answer, Service
 from holdtrue.stage.payments.store import AccountStore, Resource
 from holdtrue.stage.payments.webhooks import Webhooks
-from holdtrue.stage.payments.world import Event, World, WorldState
+from holdtrue.stage.payments.world import Dunning, Event, World, WorldState
 
 HOSTS = ("api.stripe.com", "connect.stripe.com", "files.stripe.com", "meter-events.stripe.com")
 """Stripe's names, under all of which the double answers; it also answers as 127.0.0.1 and localhost."""
@@ -144,6 +144,15 @@ class StripeDouble:
                 f"{[f'{call.method} {call.path}' for call in self.calls] or 'none'}"
             )
         return found[-1]
+
+    @property
+    def dunning(self) -> Dunning:
+        """The account's setting for renewals that are not paid; part of the state that snapshots keep."""
+        return self.world.script.dunning
+
+    @dunning.setter
+    def dunning(self, setting: Dunning) -> None:
+        self.world.script.dunning = setting
 
     @property
     def sessions(self) -> list[Resource]:

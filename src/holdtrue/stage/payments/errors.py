@@ -7,7 +7,7 @@ _DOC_URL = "https://stripe.com/docs/error-codes/"
 
 
 class StripeError(Exception):
-    """An answer other than 200. `stored` tells whether an idempotency key remembers it.
+    """An answer other than 200. `stored` tells whether an idempotency key remembers it, `undo` whether nothing stays.
 
     Stripe remembers the result of a request once its execution began: a failed validation is not remembered, a declined
     card or a failure of the server is.
@@ -22,6 +22,7 @@ class StripeError(Exception):
         code: str | None = None,
         param: str | None = None,
         stored: bool = True,
+        undo: bool = False,
         **more: Any,
     ) -> None:
         super().__init__(message)
@@ -31,6 +32,7 @@ class StripeError(Exception):
         self.code = code
         self.param = param
         self.stored = stored
+        self.undo = undo or kind != "card_error"
         self.more = more
 
     def body(self) -> Mapping[str, Any]:

@@ -1,55 +1,113 @@
-"""The invoice of a subscription: issued, paid or failed, and what that does to the subscription."""
+"""What becomes of an invoice: drafted, finalised, paid, failed, given up; and what that does to its subscription.
+
+The lifecycle is https://docs.stripe.com/invoicing/overview, that of failed renewals
+https://docs.stripe.com/billing/revenue-recovery/smart-retries.
+"""
 
 from collections.abc import Sequence
-from typing import Any
 
-from holdtrue.stage.payments import intents, subscriptions
+from holdtrue.stage.payments import intents, invoice_objects, subscriptions
 from holdtrue.stage.payments.books import Books
-from holdtrue.stage.payments.listing import listed
 from holdtrue.stage.payments.store import Resource
 
-# Stripe's default retry schedule begins three days after a failed renewal.
-_RETRY_AFTER = 3 * 24 * 3600
+_DAY = 24 * 3600
+_LIVING = ("incomplete", "past_due", "unpaid")
 
 
-def issue(books: Books, subscription: Resource, reason: str, *, extra: Sequence[subscriptions.Line] = ()) -> Resource:
-    """A finalised invoice for the subscription's current period; it has an intent where there is something to pay.
+def draft(
+    books: Books,
+    subscription: Resource,
+    reason: str,
+    *,
+    extra: Sequence[subscriptions.Line] = (),
+    period: bool = True,
+) -> Resource:
+    """A draft for the subscription's current period (unless not `period`), with what is pending for it.
 
-    `reason` is `subscription_create` or `subscription_cycle`; `extra` are one-time prices. An invoice over nothing is
-    paid at once.
+    `reason` is the invoice's `billing_reason`; `extra` are one-time prices.
     """
-    invoice = _draft(books, subscription, reason, extra)
+    customer = books.get("customer", subscription["customer"])
+    invoice = invoice_objects.draft(books, customer, subscription["currency"], reason, subscription)
+    entries = subscription["items"]["data"] if period else []
+    lines = [invoice_objects.entry_line(books, invoice["id"], subscription, entry) for entry in entries]
+    for price, quantity in extra:
+        invoice_objects.item(books, customer["id"], price, quantity, _subscription=subscription["id"])
+    invoice = _with_pending(books, invoice, subscription["id"], lines)
+    if subscription["days_until_due"] is not None:
+        invoice["due_date"] = books.now() + subscription["days_until_due"] * _DAY
     books.save(invoice)
     books.emit("invoice.created", invoice)
     books.change(subscription, None, latest_invoice=invoice["id"])
+    return invoice
+
+
+def include_pending(books: Books, invoice: Resource) -> Resource:
+    """A draft made by hand takes what is pending for its customer, or for its subscription."""
+    return _with_pending(books, invoice, invoice_objects.subscription_of(invoice), [])
+
+
+def _with_pending(books: Books, invoice: Resource, subscription: str | None, lines: list[Resource]) -> Resource:
+    waiting = invoice_objects.pending(books, invoice["customer"], subscription)
+    for billed in waiting:
+        books.change(billed, None, invoice=invoice["id"])
+    added = [invoice_objects.item_line(books, invoice["id"], billed) for billed in waiting]
+    return invoice_objects.with_lines(invoice, [*lines, *added])
+
+
+def issue(books: Books, subscription: Resource, reason: str, *, extra: Sequence[subscriptions.Line] = ()) -> Resource:
+    """A finalised invoice: see `draft` and `finalize`."""
+    return finalize(books, draft(books, subscription, reason, extra=extra))
+
+
+def finalize(books: Books, invoice: Resource, *, collect: bool = True) -> Resource:
+    """Draft becomes open; with an intent where there is something to pay, and paid at once where there is not.
+
+    A customer's balance is used up first (https://docs.stripe.com/billing/customer/balance).
+    """
+    customer = books.get("customer", invoice["customer"])
+    start = customer["balance"]
+    after = start + invoice["total"]
+    due = max(0, after)
     moments = {**invoice["status_transitions"], "finalized_at": books.now()}
+    prefix, count = customer["invoice_prefix"], customer["next_invoice_sequence"]
     books.change(
         invoice,
         None,
         status="open",
-        number=f"{_prefix(books, invoice)}-{_count(books, invoice):04d}",
+        amount_due=due,
+        amount_remaining=due,
+        starting_balance=start,
+        ending_balance=min(0, after),
+        number=f"{prefix}-{count:04d}",
         hosted_invoice_url=f"https://invoice.stripe.com/i/{invoice['id']}",
         invoice_pdf=f"https://pay.stripe.com/invoice/{invoice['id']}/pdf",
         effective_at=books.now(),
+        automatically_finalizes_at=None,
         status_transitions=moments,
     )
+    books.change(customer, None, next_invoice_sequence=count + 1)
+    books.change(customer, "customer.updated", balance=min(0, after))
     books.emit("invoice.finalized", invoice)
+    if not collect:
+        return invoice
     if invoice["amount_due"] == 0:
         return paid(books, invoice, None)
+    first = invoice["billing_reason"] == "subscription_create"
+    named = "Payment for Invoice" if invoice["billing_reason"] == "manual" else "Subscription update"
     intent = intents.make(
         books,
         amount=invoice["amount_due"],
         currency=invoice["currency"],
         customer=invoice["customer"],
-        description="Subscription creation" if reason == "subscription_create" else "Subscription update",
-        setup_future_usage="off_session" if reason == "subscription_create" else None,
+        description="Subscription creation" if first else named,
+        setup_future_usage="off_session" if first else None,
         _invoice=invoice["id"],
     )
     _link(books, invoice, intent)
     return books.change(invoice, None, _payment_intent=intent["id"])
 
 
-def paid(books: Books, invoice: Resource, charge: Resource | None) -> Resource:
+def paid(books: Books, invoice: Resource, charge: Resource | None, *, automatic: bool = True) -> Resource:
     """The invoice is paid (by a charge, or because nothing was due); its subscription comes alive."""
     moments = {**invoice["status_transitions"], "paid_at": books.now()}
     books.change(
@@ -59,7 +117,7 @@ def paid(books: Books, invoice: Resource, charge: Resource | None) -> Resource:
         amount_paid=invoice["amount_due"],
         amount_remaining=0,
         attempted=True,
-        attempt_count=invoice["attempt_count"] + (charge is not None),
+        attempt_count=invoice["attempt_count"] if charge is None else _attempts(invoice, automatic),
         auto_advance=False,
         next_payment_attempt=None,
         status_transitions=moments,
@@ -72,32 +130,130 @@ def paid(books: Books, invoice: Resource, charge: Resource | None) -> Resource:
             books.emit("invoice_payment.paid", payment)
     books.emit("invoice.paid", invoice)
     books.emit("invoice.payment_succeeded", invoice)
+    books.change(books.get("customer", invoice["customer"]), "customer.updated", delinquent=False)
     subscription = _subscription(books, invoice)
-    if subscription["status"] in ("incomplete", "past_due", "unpaid"):
-        told = None if subscription.get("_untold") else "customer.subscription.updated"
-        books.change(subscription, told, status="active")
+    if subscription is not None and subscription["latest_invoice"] == invoice["id"]:
+        _revive(books, subscription)
     return invoice
 
 
-def payment_failed(books: Books, invoice: Resource) -> Resource:
-    """The card was declined: the invoice stays open, a running subscription becomes past due."""
-    cycle = invoice["billing_reason"] == "subscription_cycle"
+def _revive(books: Books, subscription: Resource) -> None:
+    if subscription["status"] in _LIVING:
+        told = None if subscription.get("_untold") else "customer.subscription.updated"
+        books.change(subscription, told, status="active")
+
+
+def payment_failed(books: Books, invoice: Resource, *, automatic: bool = True, action: bool = False) -> Resource:
+    """An attempt failed: the invoice stays open, a running subscription becomes past due, or is given up.
+
+    `automatic` attempts follow the account's retry schedule; `action` tells that the bank asks for the customer.
+    """
+    subscription = _subscription(books, invoice)
+    cycle = subscription is not None and invoice["billing_reason"] != "subscription_create"
+    attempts = _attempts(invoice, automatic)
+    following = _next_attempt(books, invoice, attempts, automatic) if cycle else None
+    books.change(books.get("customer", invoice["customer"]), "customer.updated", delinquent=True)
     books.change(
         invoice,
         "invoice.updated",
         attempted=True,
-        attempt_count=invoice["attempt_count"] + 1,
-        next_payment_attempt=books.now() + _RETRY_AFTER if cycle else None,
+        attempt_count=attempts,
+        auto_advance=following is not None or not cycle,
+        next_payment_attempt=following,
     )
     books.emit("invoice.payment_failed", invoice)
-    subscription = _subscription(books, invoice)
+    if action:
+        books.emit("invoice.payment_action_required", invoice)
+    if subscription is None or not cycle:
+        return invoice
     if subscription["status"] in ("active", "trialing"):
+        books.change(subscription, "customer.subscription.updated", status="past_due")
+    if following is None and subscription["status"] == "past_due":
+        _give_up(books, subscription)
+    return invoice
+
+
+def _attempts(invoice: Resource, automatic: bool) -> int:
+    """Any attempt counts as the first; after it only automatic ones count."""
+    count = int(invoice["attempt_count"])
+    return count + 1 if automatic or count == 0 else count
+
+
+def _next_attempt(books: Books, invoice: Resource, attempts: int, automatic: bool) -> int | None:
+    if not automatic and invoice["next_payment_attempt"] is not None:
+        return int(invoice["next_payment_attempt"])
+    waits = books.world.script.dunning.retry_after_days
+    return books.now() + waits[attempts - 1] * _DAY if attempts <= len(waits) else None
+
+
+def _give_up(books: Books, subscription: Resource) -> None:
+    then = books.world.script.dunning.then
+    if then == "cancel":
+        subscriptions.end(books, subscription, reason="payment_failed")
+    elif then == "unpaid":
+        books.change(subscription, "customer.subscription.updated", status="unpaid")
+
+
+def void(books: Books, invoice: Resource) -> Resource:
+    """Nobody owes it any more; its intent is canceled."""
+    moments = {**invoice["status_transitions"], "voided_at": books.now()}
+    _cancel_intent(books, invoice)
+    changes = {"status": "void", "next_payment_attempt": None, "auto_advance": False, "status_transitions": moments}
+    books.change(invoice, "invoice.updated", **changes)
+    books.emit("invoice.voided", invoice)
+    return _settled(books, invoice)
+
+
+def mark_uncollectible(books: Books, invoice: Resource) -> Resource:
+    """Bad debt: it can still be paid, or voided."""
+    moments = {**invoice["status_transitions"], "marked_uncollectible_at": books.now()}
+    changes = {"status": "uncollectible", "next_payment_attempt": None, "status_transitions": moments}
+    books.change(invoice, "invoice.updated", auto_advance=False, **changes)
+    books.emit("invoice.marked_uncollectible", invoice)
+    return _settled(books, invoice)
+
+
+def _settled(books: Books, invoice: Resource) -> Resource:
+    subscription = _subscription(books, invoice)
+    if subscription is None or subscription["latest_invoice"] != invoice["id"]:
+        return invoice
+    if subscription["status"] in ("past_due", "unpaid"):
+        books.change(subscription, "customer.subscription.updated", status="active")
+    return invoice
+
+
+def overdue(books: Books, invoice: Resource) -> Resource:
+    """An invoice that was sent is not paid when it is due."""
+    books.change(invoice, None, _overdue=True)
+    books.emit("invoice.overdue", invoice)
+    subscription = _subscription(books, invoice)
+    if subscription is not None and subscription["status"] == "active":
         books.change(subscription, "customer.subscription.updated", status="past_due")
     return invoice
 
 
-def _subscription(books: Books, invoice: Resource) -> Resource:
-    return books.get("subscription", invoice["parent"]["subscription_details"]["subscription"])
+def expire_incomplete(books: Books, subscription: Resource) -> Resource:
+    """The first payment did not come within 23 hours: the end, and the invoice is void."""
+    books.change(subscription, "customer.subscription.updated", status="incomplete_expired", ended_at=books.now())
+    invoice = books.get("invoice", subscription["latest_invoice"])
+    if invoice["status"] == "open":
+        void(books, invoice)
+    return subscription
+
+
+def _cancel_intent(books: Books, invoice: Resource) -> None:
+    if invoice["_payment_intent"] is None:
+        return
+    intent = books.get("payment_intent", invoice["_payment_intent"])
+    if intent["status"] in intents.OPEN:
+        reason = {"canceled_at": books.now(), "cancellation_reason": "void_invoice"}
+        books.change(intent, None, status="canceled", **reason)
+        books.emit("payment_intent.canceled", intent)
+
+
+def _subscription(books: Books, invoice: Resource) -> Resource | None:
+    identifier = invoice_objects.subscription_of(invoice)
+    return None if identifier is None else books.get("subscription", identifier)
 
 
 def _link(books: Books, invoice: Resource, intent: Resource) -> None:
@@ -117,181 +273,3 @@ def _link(books: Books, invoice: Resource, intent: Resource) -> None:
             "status_transitions": {"canceled_at": None, "paid_at": None},
         }
     )
-
-
-def _prefix(books: Books, invoice: Resource) -> str:
-    return str(books.get("customer", invoice["customer"])["invoice_prefix"])
-
-
-def _count(books: Books, invoice: Resource) -> int:
-    return sum(1 for other in books.all("invoice") if other["customer"] == invoice["customer"])
-
-
-def _line(books: Books, invoice: str, line: subscriptions.Line, *, free: bool, **fields: Any) -> Resource:
-    price, quantity = line
-    amount = 0 if free else (price["unit_amount"] or 0) * quantity
-    product = books.get("product", price["product"])["name"]
-    return {
-        "id": books.new_id("line_item"),
-        "object": "line_item",
-        "amount": amount,
-        "currency": price["currency"],
-        "description": f"Trial period for {product}" if free else f"{quantity} × {product}",
-        "discount_amounts": [],
-        "discountable": True,
-        "discounts": [],
-        "invoice": invoice,
-        "livemode": False,
-        "pretax_credit_amounts": [],
-        "pricing": {
-            "price_details": {"price": price["id"], "product": price["product"]},
-            "type": "price_details",
-            "unit_amount_decimal": "0" if free else price["unit_amount_decimal"],
-        },
-        "quantity": quantity,
-        "quantity_decimal": str(quantity),
-        "subtotal": amount,
-        "taxes": [],
-        **fields,
-    }
-
-
-def _item_line(books: Books, invoice: str, subscription: Resource, entry: Resource) -> Resource:
-    details = {
-        "invoice_item": None,
-        "proration": False,
-        "proration_details": {"credited_items": None},
-        "subscription": subscription["id"],
-        "subscription_item": entry["id"],
-    }
-    return _line(
-        books,
-        invoice,
-        (entry["price"], entry["quantity"]),
-        free=subscription["status"] == "trialing",
-        metadata=subscription["metadata"],
-        period={"end": entry["current_period_end"], "start": entry["current_period_start"]},
-        parent={
-            "invoice_item_details": None,
-            "subscription_item_details": details,
-            "type": "subscription_item_details",
-        },
-    )
-
-
-def _extra_line(books: Books, invoice: str, subscription: Resource, line: subscriptions.Line) -> Resource:
-    details = {
-        "invoice_item": books.new_id("invoice_item"),
-        "proration": False,
-        "proration_details": {"credited_items": None},
-        "subscription": subscription["id"],
-    }
-    return _line(
-        books,
-        invoice,
-        line,
-        free=False,
-        metadata={},
-        period={"end": books.now(), "start": books.now()},
-        parent={"invoice_item_details": details, "subscription_item_details": None, "type": "invoice_item_details"},
-    )
-
-
-def _draft(books: Books, subscription: Resource, reason: str, extra: Sequence[subscriptions.Line]) -> Resource:
-    identifier, now = books.new_id("invoice"), books.now()
-    lines = [_item_line(books, identifier, subscription, entry) for entry in subscription["items"]["data"]]
-    lines += [_extra_line(books, identifier, subscription, line) for line in extra]
-    total = sum(line["amount"] for line in lines)
-    customer = books.get("customer", subscription["customer"])
-    start, _ = subscriptions.period(subscription)
-    money: dict[str, Any] = dict.fromkeys(
-        ("amount_due", "amount_remaining", "subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax"), total
-    )
-    return {
-        "id": identifier,
-        "object": "invoice",
-        "account_country": "US",
-        "account_name": "Stage",
-        "account_tax_ids": None,
-        "amount_overpaid": 0,
-        "amount_paid": 0,
-        "amount_shipping": 0,
-        "application": None,
-        "attempt_count": 0,
-        "attempted": False,
-        "auto_advance": True,
-        "automatic_tax": {
-            "disabled_reason": None,
-            "enabled": False,
-            "liability": None,
-            "provider": None,
-            "status": None,
-        },
-        "automatically_finalizes_at": None,
-        "billing_reason": reason,
-        "collection_method": "charge_automatically",
-        "created": now,
-        "currency": subscription["currency"],
-        "custom_fields": None,
-        "customer": customer["id"],
-        "customer_account": None,
-        "customer_address": customer["address"],
-        "customer_email": customer["email"],
-        "customer_name": customer["name"],
-        "customer_phone": customer["phone"],
-        "customer_shipping": customer["shipping"],
-        "customer_tax_exempt": customer["tax_exempt"],
-        "customer_tax_ids": [],
-        "default_payment_method": None,
-        "default_source": None,
-        "default_tax_rates": [],
-        "description": None,
-        "discounts": [],
-        "due_date": None,
-        "effective_at": None,
-        "ending_balance": 0,
-        "footer": None,
-        "from_invoice": None,
-        "hosted_invoice_url": None,
-        "invoice_pdf": None,
-        "issuer": {"type": "self"},
-        "last_finalization_error": None,
-        "latest_revision": None,
-        "lines": listed(lines, f"/v1/invoices/{identifier}/lines"),
-        "livemode": False,
-        "metadata": {},
-        "next_payment_attempt": None,
-        "number": None,
-        "on_behalf_of": None,
-        "parent": {
-            "quote_details": None,
-            "subscription_details": {"metadata": subscription["metadata"], "subscription": subscription["id"]},
-            "type": "subscription_details",
-        },
-        "payment_settings": {"default_mandate": None, "payment_method_options": None, "payment_method_types": None},
-        "period_end": now,
-        "period_start": start,
-        "post_payment_credit_notes_amount": 0,
-        "pre_payment_credit_notes_amount": 0,
-        "receipt_number": None,
-        "rendering": None,
-        "shipping_cost": None,
-        "shipping_details": None,
-        "starting_balance": 0,
-        "statement_descriptor": None,
-        "status": "draft",
-        "status_transitions": {
-            "finalized_at": None,
-            "marked_uncollectible_at": None,
-            "paid_at": None,
-            "voided_at": None,
-        },
-        "test_clock": None,
-        "total_discount_amounts": [],
-        "total_pretax_credit_amounts": [],
-        "total_taxes": [],
-        "webhooks_delivered_at": now,
-        "_payment_intent": None,
-        "_charge": None,
-        **money,
-    }

@@ -70,6 +70,21 @@ KNOWN: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/invoices"): _known(
         f"{_PAGE} collection_method created customer customer_account due_date status subscription"
     ),
+    ("POST", "/v1/invoices"): _known(
+        "account_tax_ids application_fee_amount auto_advance automatic_tax automatically_finalizes_at "
+        "collection_method currency custom_fields customer customer_account days_until_due "
+        "default_payment_method default_source default_tax_rates description discounts due_date effective_at "
+        "footer from_invoice issuer metadata number on_behalf_of payment_settings "
+        "pending_invoice_items_behavior rendering shipping_cost shipping_details statement_descriptor "
+        "subscription transfer_data"
+    ),
+    ("POST", "/v1/invoices/{id}/finalize"): _known("auto_advance"),
+    ("GET", "/v1/invoiceitems"): _known(f"{_PAGE} created customer customer_account invoice pending"),
+    ("POST", "/v1/invoiceitems"): _known(
+        "amount currency customer customer_account description discountable discounts invoice metadata period "
+        "price_data pricing quantity quantity_decimal subscription tax_behavior tax_code tax_rates "
+        "unit_amount_decimal"
+    ),
     ("POST", "/v1/invoices/{id}"): _known(
         "account_tax_ids application_fee_amount auto_advance automatic_tax automatically_finalizes_at "
         "collection_method custom_fields days_until_due default_payment_method default_source "
@@ -158,6 +173,19 @@ KNOWN: dict[tuple[str, str], frozenset[str]] = {
         "payment_method_options return_url use_stripe_sdk"
     ),
     ("GET", "/v1/subscription_items"): _known(f"{_PAGE} subscription"),
+    ("POST", "/v1/subscription_items"): _known(
+        "billing_thresholds current_trial discounts metadata payment_behavior plan price price_data "
+        "proration_behavior proration_date quantity subscription tax_rates"
+    ),
+    ("POST", "/v1/subscription_items/{id}"): _known(
+        "billing_thresholds current_trial discounts metadata off_session payment_behavior plan price price_data "
+        "proration_behavior proration_date quantity tax_rates"
+    ),
+    ("DELETE", "/v1/subscription_items/{id}"): _known("clear_usage payment_behavior proration_behavior proration_date"),
+    ("POST", "/v1/subscriptions/{id}/pause"): _known("bill_for invoicing_behavior type"),
+    ("POST", "/v1/subscriptions/{id}/resume"): _known(
+        "billing_cycle_anchor payment_behavior proration_behavior proration_date"
+    ),
     ("GET", "/v1/subscriptions"): _known(
         f"{_PAGE} automatic_tax collection_method created current_period_end current_period_start customer "
         "customer_account plan price status test_clock"

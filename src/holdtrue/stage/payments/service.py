@@ -90,7 +90,7 @@ class Service:
             for expansion in Params(parameters).texts("expand"):
                 shapes.expand(shown, expansion, books.version, books.store)
         except errors.StripeError as error:
-            if error.kind != "card_error":
+            if error.undo:
                 books.world.restore(before)
             raise
         self.unmodelled.update(dict.fromkeys(f"{method} {route.path}: {name}" for name in params.unread()))

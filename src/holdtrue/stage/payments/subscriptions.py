@@ -86,7 +86,14 @@ def make(books: Books, customer: str, lines: list[Line], *, trial_end: int | Non
     return books.save(subscription)
 
 
-def item(books: Books, subscription: str, price: Resource, quantity: int, period: tuple[int, int]) -> Resource:
+def item(
+    books: Books,
+    subscription: str,
+    price: Resource,
+    quantity: int,
+    period: tuple[int, int],
+    metadata: dict[str, str] | None = None,
+) -> Resource:
     """One item of a subscription."""
     return {
         "id": books.new_id("subscription_item"),
@@ -96,7 +103,7 @@ def item(books: Books, subscription: str, price: Resource, quantity: int, period
         "current_period_end": period[1],
         "current_period_start": period[0],
         "discounts": [],
-        "metadata": {},
+        "metadata": metadata or {},
         "plan": plan_of(price),
         "price": price,
         "quantity": quantity,
@@ -128,7 +135,7 @@ def total(subscription: Resource) -> int:
 def end(books: Books, subscription: Resource, *, reason: str = "cancellation_requested") -> Resource:
     """End it now; emits `customer.subscription.deleted`."""
     details = {**subscription["cancellation_details"]}
-    details["reason"] = details["reason"] or reason
+    details["reason"] = reason if reason == "payment_failed" else details["reason"] or reason
     books.change(
         subscription,
         None,
@@ -138,6 +145,14 @@ def end(books: Books, subscription: Resource, *, reason: str = "cancellation_req
         cancellation_details=details,
     )
     books.emit("customer.subscription.deleted", subscription)
+    return subscription
+
+
+def pause(books: Books, subscription: Resource, why: str) -> Resource:
+    """No period and no invoice until it is resumed; emits `customer.subscription.paused` after the update."""
+    told = {"subscription": {"type": why}, "transitioned_at": books.now(), "type": "subscription"}
+    books.change(subscription, "customer.subscription.updated", status="paused", status_details={"paused": told})
+    books.emit("customer.subscription.paused", subscription)
     return subscription
 
 

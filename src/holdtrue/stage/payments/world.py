@@ -1,8 +1,8 @@
 """Everything the double remembers, and how it is put back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from holdtrue.stage.payments.clock import Clock
 from holdtrue.stage.payments.differences import previous_attributes
@@ -40,16 +40,29 @@ class Event:
         return identifier if isinstance(identifier, str) else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Dunning:
+    """The account's setting for renewals that are not paid.
+
+    `retry_after_days` counts from each failed attempt to the next; `then` is what becomes of the subscription when the
+    last one failed.
+    """
+
+    retry_after_days: tuple[int, ...] = (3, 5, 7)
+    then: Literal["cancel", "unpaid", "past_due"] = "cancel"
+
+
 @dataclass(kw_only=True)
 class Script:
-    """What the banks answer, when it is not the ordinary success."""
+    """What the banks answer, when it is not the ordinary success, and what Stripe then does."""
 
     refunds: list[str] = field(default_factory=list)
     declined_customers: dict[str, str] = field(default_factory=dict)
+    dunning: Dunning = Dunning()
 
     def copy(self) -> "Script":
         """An independent copy."""
-        return Script(refunds=list(self.refunds), declined_customers=dict(self.declined_customers))
+        return replace(self, refunds=list(self.refunds), declined_customers=dict(self.declined_customers))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,32 +30,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from functools import partial
 
-from holdtrue.contract.document import Audit, Document
+from holdtrue.contract.document import Document
 from holdtrue.contract.words import Severity
+from holdtrue.guarantees.audit.trails import added, changed, changing_routes, covered
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
 from holdtrue.guarantees.payments.journeys import journeys
 from holdtrue.stage import Stage
 from holdtrue.stage.database import Difference
 from holdtrue.stage.play import HOME, call_well, deliver_well, purchase, ready_for
-from holdtrue.stage.tables import listed, qualified_all
-
-CHANGING = ("POST", "PUT", "PATCH", "DELETE")
-
-
-def covered(document: Document) -> set[str]:
-    """The tables whose every change must leave an event."""
-    if document.audit is None:
-        return set()
-    tables = document.audit.covers or (document.tenancy.tables if document.tenancy else {})
-    left_out = qualified_all([*document.audit.tables, *document.audit.except_])
-    return set(qualified_all(tables) - left_out)
+from holdtrue.stage.tables import listed
 
 
 async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
     """Each changing route, and each purchase: what it changes must leave an event."""
-    for key, route in stage.document.routes.items():
-        if not key.startswith(CHANGING) or route.signature is not None or route.out_of_scope is not None:
-            continue
+    for key in changing_routes(stage.document):
         yield Case(name=key, play=partial(_route, stage, key), cause=key)
     for webhook, journey in journeys(stage.document):
         yield Case(
@@ -85,33 +73,26 @@ async def _journey(stage: Stage, webhook: str, journey: str) -> Harm | None:
 
 def _is_told(document: Document, rows: Difference | None) -> bool:
     """Whether there is an event for what was changed, or nothing to tell of."""
-    audit = document.audit
-    return audit is None or not rows or not covered(document) & rows.tables.keys() or _events(rows, audit)
+    return not changed(document, rows) or added(document, rows) > 0
 
 
 async def _judge(stage: Stage, rows: Difference | None, where: str, what: str) -> Harm | None:
     audit = stage.document.audit
     if audit is None or rows is None or _is_told(stage.document, rows):
         return None
-    changed = {table: rows.tables[table] for table in covered(stage.document) if table in rows.tables}
+    untold = {table: rows.tables[table] for table in changed(stage.document, rows)}
     # An event that is written behind the answer is late (another guarantee), but it is there.
     async with stage.watch() as later:
         pass
-    if _events(later.rows, audit):
+    if added(stage.document, later.rows):
         return None
-    count = sum(len(each.inserted) + len(each.updated) + len(each.deleted) for each in changed.values())
+    count = sum(len(each.inserted) + len(each.updated) + len(each.deleted) for each in untold.values())
     return Harm(
-        seen=f"{what} and changed {count} row{'s' if count > 1 else ''} in {listed(changed)}; no event was written to "
+        seen=f"{what} and changed {count} row{'s' if count > 1 else ''} in {listed(untold)}; no event was written to "
         f"{', '.join(audit.tables)}.",
         where=where,
         clause=("audit", "covers") if audit.covers else ("audit", "tables"),
     )
-
-
-def _events(rows: Difference | None, audit: Audit) -> bool:
-    """Whether an event was added."""
-    tables = rows.tables if rows else {}
-    return any(tables[table].inserted for table in qualified_all(audit.tables) if table in tables)
 
 
 GUARANTEE = Guarantee(

@@ -83,6 +83,10 @@ class Relation:
         """The state as it is now."""
         return self._state(await self.stage.difference(), *self._elsewhere())
 
+    def alike(self, undisturbed: Scenario) -> Relation:
+        """Compare with another scenario of the same kind: what is noise in one is noise in the other."""
+        return Relation(self.stage, undisturbed, self._noise)
+
     async def expected(self, age: float = 0) -> State:
         """The state that an undisturbed run leaves after ``age`` seconds. Replaces the state as it is now.
 
@@ -91,14 +95,16 @@ class Relation:
         """
         if age not in self._expected:
             again, elsewhere = await self._run()
-            if differences := self._expected[0].differences(self._state(again, *elsewhere)):
+            first = self._expected.setdefault(0, self._state(again, *elsewhere))
+            if differences := first.differences(self._state(again, *elsewhere)):
                 raise StepFailedError(
                     f"an undisturbed run leaves another state than one before: {'; '.join(differences[:3])}",
                     why="What equal runs differ in cannot be held against a disturbed one.",
                 )
-            await self.stage.age(age)
-            await self.stage.rest()
-            self._expected[age] = await self.state()
+            if age:
+                await self.stage.age(age)
+                await self.stage.rest()
+                self._expected[age] = await self.state()
         return self._expected[age]
 
     async def _run(self) -> tuple[Difference, tuple[Any, Mails]]:

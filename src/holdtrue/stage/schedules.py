@@ -49,8 +49,10 @@ class Stops:
     """Of the statements that matter."""
     count: int
     """How many of these it passes when it runs alone."""
+    matters: tuple[int, ...]
+    """Which of them, counted from 0, write, or commit what was written; others are of the same shape by chance."""
     commits: frozenset[int]
-    """Which of them, counted from 0, make what was written visible to others."""
+    """Which of them make what was written visible to others."""
 
     @classmethod
     def of(cls, statements: Iterable[Statement], process: str) -> Stops:
@@ -62,9 +64,16 @@ class Stops:
         spoken = defaultdict(set)
         for each in said:
             spoken[each.transaction].add(each.unit)
+        writing = {each.transaction for each in said if each.writes}
+        matters = {each.unit for each in said if each.is_write_point and each.transaction in writing}
         # A transaction of one unit is one that nobody began: it commits by itself.
         visible = {each.unit for each in said if each.kind == "commit" or len(spoken[each.transaction]) == 1}
-        return cls(shapes, len(stops), frozenset(at for at, unit in enumerate(stops) if unit in visible))
+        return cls(
+            shapes,
+            len(stops),
+            tuple(at for at, unit in enumerate(stops) if unit in matters),
+            frozenset(at for at, unit in enumerate(stops) if unit in visible & matters),
+        )
 
     def told_before(self, stop: int) -> bool:
         """Whether others have seen something of it when it stands at a stop."""
@@ -126,7 +135,7 @@ def _one_preemption(first: Stops, second: Stops, *, alike: bool) -> list[Schedul
     return [
         Schedule(((side, at), (_other(side), None), (side, None)))
         for side, stops, _ in _sides(first, second, alike=alike)
-        for at in range(stops.count)
+        for at in stops.matters
     ]
 
 
@@ -135,8 +144,8 @@ def _two_preemptions(first: Stops, second: Stops, *, alike: bool) -> list[Schedu
     return [
         Schedule(((side, at), (_other(side), then), (side, None), (_other(side), None)))
         for side, stops, others in _sides(first, second, alike=alike)
-        for at in range(stops.count)
-        for then in range(others.count)
+        for at in stops.matters
+        for then in others.matters
     ]
 
 
@@ -197,7 +206,7 @@ class Exploration:
         yield from self._new(_one_preemption(self._first, self._second, alike=self._alike))
         twice = [each for each in _two_preemptions(self._first, self._second, alike=self._alike) if self._differs(each)]
         yield from self._new(twice if len(twice) <= MOST_TWICE else self._random.sample(twice, MOST_TWICE))
-        if self._first.count + self._second.count > 2:
+        if len(self._first.matters) + len(self._second.matters) > 2:
             drawn = (_any(self._first, self._second, self._random) for _ in range(SAMPLE * 8))
             yield from islice(self._new(each for each in drawn if each.preemptions > 1), SAMPLE)
 

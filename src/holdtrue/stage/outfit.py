@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -74,29 +74,41 @@ class Outfit:
         return done.output
 
     @asynccontextmanager
-    async def unmigrated(self) -> AsyncIterator[tuple[int, Wire] | None]:
-        """Start a web process on an empty database; None when it refuses to run there. Gives its port and its wire."""
+    async def on_nothing(self) -> AsyncIterator[tuple[Wire, Callable[[str], Awaitable[Build]]]]:
+        """An empty database behind a wire of its own, and what gives a process its way to it, as ``equip`` does."""
         setting = self.setting
         empty = await setting.empty_database(f"unmigrated{self.lane}")
         try:
             async with Wire(upstream=Upstream.of(setting.cluster), seed=setting.seed) as wire:
-                build = self._build("unmigrated", self._instruments(await wire.listen("unmigrated", empty), wire))
-                try:
-                    web, port = await process.start_on_port(
-                        lambda port: build(web_command(setting.document.process), port),
-                        port=None,
-                        url_path=None,
-                        patience=setting.document.process.ready_seconds,
-                    )
-                except process.StartError:
-                    yield None
-                    return
-                try:
-                    yield port, wire
-                finally:
-                    await web.kill()
+
+                async def equip(name: str) -> Build:
+                    return self._build(name, self._instruments(await wire.listen(name, empty), wire))
+
+                yield wire, equip
         finally:
             await setting.databases.drop(empty)
+
+    @asynccontextmanager
+    async def unmigrated(self) -> AsyncIterator[tuple[int, Wire] | None]:
+        """Start a web process on an empty database; None when it refuses to run there. Gives its port and its wire."""
+        async with self.on_nothing() as (wire, equip), self.web(await equip("unmigrated")) as port:
+            yield None if port is None else (port, wire)
+
+    @asynccontextmanager
+    async def web(self, build: Build) -> AsyncIterator[int | None]:
+        """A web process that need not be ready, by its port; None when it does not start."""
+        told = self.setting.document.process
+        try:
+            web, port = await process.start_on_port(
+                lambda port: build(web_command(told), port), port=None, url_path=None, patience=told.ready_seconds
+            )
+        except process.StartError:
+            yield None
+            return
+        try:
+            yield port
+        finally:
+            await web.kill()
 
     def _instruments(self, listener: Listener, wire: Wire) -> Instruments:
         return self.setting.instruments(wire=wire, wire_port=listener.port, payments=self.payments, mail=self.mail)

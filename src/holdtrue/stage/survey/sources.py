@@ -30,6 +30,7 @@ class Sources:
         self.directory = directory
         self._parsed: dict[str, PythonFile | None] = {}
         self._paths: list[str] | None = None
+        self._modules: dict[str, str] | None = None
         self.unread: set[str] = set()
         """Files that were asked for and are no Python of this interpreter."""
 
@@ -55,12 +56,12 @@ class Sources:
 
     def module(self, name: str) -> PythonFile | None:
         """The file of a module by its dotted name, from the app's directory or one below it, such as ``src``."""
-        tail = name.replace(".", "/")
-        ends = (f"{tail}.py", f"{tail}/__init__.py")
-        for path in self.paths():
-            if any(path == end or path.endswith(f"/{end}") for end in ends):
-                return self.python(path)
-        return None
+        if self._modules is None:
+            # Of two with one tail the one that lies higher: it is what the app's own directory on sys.path would give.
+            deepest_first = sorted(self.paths(), key=lambda path: -path.count("/"))
+            self._modules = {tail: path for path in deepest_first for tail in _tails(path)}
+        path = self._modules.get(name)
+        return self.python(path) if path is not None else None
 
     def relative(self, file: Path) -> str | None:
         """A file's path as it is told here; None outside the app's directory."""
@@ -83,6 +84,13 @@ class Sources:
             for name in files:
                 if name.endswith(".py"):
                     yield Path(root, name).relative_to(self.directory).as_posix()
+
+
+def _tails(path: str) -> Iterator[str]:
+    """The dotted names by which a file may be imported, depending on which directory is on the path."""
+    parts = path.removesuffix(".py").removesuffix("/__init__").split("/")
+    for start in range(len(parts)):
+        yield ".".join(parts[start:])
 
 
 def _left_out(name: str) -> bool:

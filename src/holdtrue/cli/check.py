@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -45,6 +45,7 @@ class Request:
     """A file for the JSON report; ``-`` is standard output."""
     sarif: Path | None = None
     junit: Path | None = None
+    html: Path | None = None
     baseline: bool = False
     """Accept for now what is broken, by dated waivers."""
     keep: bool = False
@@ -86,10 +87,13 @@ async def _check(request: Request) -> Report:
     with needs_extra("check"), uncollected():
         from holdtrue.check.run import Options, check
 
+        if request.html is not None:
+            from holdtrue.check.writers import html
+
     _end_on_signals()
     to_stdout = request.json == STDOUT
     json_file = Path(request.json) if request.json is not None and not to_stdout else None
-    output.refuse_missing(json_file, request.sarif, request.junit)
+    output.refuse_missing(json_file, request.sarif, request.junit, request.html)
     options = Options(
         directory=request.directory,
         only=request.only,
@@ -117,6 +121,8 @@ async def _check(request: Request) -> Report:
         output.put(sarif.dumps(report, Path.cwd()), request.sarif)
     if request.junit is not None:
         output.put(junit.dumps(report), request.junit)
+    if request.html is not None:
+        output.put(html.dumps(report, on=datetime.now(UTC).date()), request.html)
     if request.baseline:
         _write_baseline(request.directory, report, console)
     return report

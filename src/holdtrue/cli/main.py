@@ -162,6 +162,10 @@ def check(
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the guarantees as JUnit XML, for CI systems.")
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the report as one page of HTML, with a picture of what happened."),
+    ] = None,
     baseline: Annotated[
         bool,
         typer.Option(
@@ -195,6 +199,7 @@ def check(
             json=json,
             sarif=sarif,
             junit=junit,
+            html=html,
             baseline=baseline,
             keep=keep,
             python=python,

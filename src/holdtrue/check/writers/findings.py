@@ -32,16 +32,16 @@ OUTCOME_STYLES = {
 }
 _VERDICT_STYLES = {Verdict.HELD: "bold green", Verdict.BROKEN: "bold red", Verdict.UNDECIDED: "bold yellow"}
 
-_CONFIDENCE = {
+CONFIDENCE_WORDS = {
     Confidence.PROVED: "proved: a rehearsal made it happen",
     Confidence.CERTAIN: "certain: the source and the document show it",
     Confidence.SUSPECT: "suspect: no rehearsal has shown it; it does not count against the app",
 }
-_STABILITY = {
+STABILITY_WORDS = {
     Stability.DETERMINISTIC: "happened again in fresh processes",
     Stability.FLAKY: "did not happen again in fresh processes: it depends on timing or memory",
 }
-_NOT_DECIDED = (Outcome.NOT_RUN, Outcome.ERRORED)
+NOT_DECIDED = (Outcome.NOT_RUN, Outcome.ERRORED)
 
 _LABEL_WIDTH = 11
 _CASES_SHOWN = 3
@@ -86,9 +86,9 @@ def write_report(console: Console, report: Report) -> None:
         _heading(console, f"{counted(len(found), 'finding')}, most blocking first")
         for number, (result, finding) in enumerate(found, 1):
             _finding(console, number, result, finding)
-    _reasons(console, "Not decided: promised, but no proof could be carried out", report.results, _NOT_DECIDED)
+    _reasons(console, "Not decided: promised, but no proof could be carried out", report.results, NOT_DECIDED)
     _reasons(
-        console, "Waived: broken or not run, and accepted for now", map(_waived_part, report.results), (Outcome.WAIVED,)
+        console, "Waived: broken or not run, and accepted for now", map(waived_part, report.results), (Outcome.WAIVED,)
     )
     _places(console, report)
     _coverage(console, report)
@@ -107,11 +107,12 @@ def write_verdict(console: Console, report: Report, directory: Path | None = Non
     if directory is not None:
         console.print(Text(f"Report, evidence and logs: {directory}", style="dim"), soft_wrap=True)
     line = Text(report.outcome.upper(), style=_VERDICT_STYLES[report.outcome])
-    line.append(f": {_verdict(report)}", style="not bold default")
+    line.append(f": {verdict_words(report)}", style="not bold default")
     console.print(line, soft_wrap=True)
 
 
-def _verdict(report: Report) -> str:
+def verdict_words(report: Report) -> str:
+    """Return what the verdict means, in one sentence and a few words more."""
     summary = report.summary
     undecided = summary.not_run + summary.errored
     promised = summary.kept + summary.broken + summary.waived + undecided
@@ -151,9 +152,9 @@ def _finding(console: Console, number: int, result: Result, finding: Finding) ->
     head.append(plain(result.title), style="bold")
     head.append(f"  [{finding.severity}]", style="red")
     console.print(head, soft_wrap=True)
-    sure = [_CONFIDENCE[finding.confidence]]
+    sure = [CONFIDENCE_WORDS[finding.confidence]]
     if finding.stability is not None:
-        sure.append(_STABILITY[finding.stability])
+        sure.append(STABILITY_WORDS[finding.stability])
     fields = [
         ("seen", finding.seen),
         ("where", f"{finding.where} ({finding.source})" if finding.source else finding.where),
@@ -210,7 +211,7 @@ def _reasons(console: Console, heading: str, results: Iterable[Result], outcomes
             _field(console, "seen", finding.seen)
 
 
-def _waived_part(result: Result) -> Result:
+def waived_part(result: Result) -> Result:
     """A guarantee of which some findings are accepted, as if it had no others."""
     findings = [finding for finding in result.findings if finding.waived]
     if result.outcome is not Outcome.BROKEN or not findings:

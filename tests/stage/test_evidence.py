@@ -2,7 +2,7 @@
 
 import json
 
-from holdtrue.stage.evidence import Evidence, Redactor
+from holdtrue.stage.evidence import MOST_ENTRIES, Evidence, Redactor
 
 
 def test_a_captured_token_never_reaches_the_file() -> None:
@@ -33,3 +33,36 @@ def test_a_short_value_does_not_blank_ordinary_words() -> None:
     redactor = Redactor()
     redactor.learn("password", "on")
     assert redactor.text("on and on") == "on and on"
+
+
+def test_entries_stand_in_the_order_in_which_they_began() -> None:
+    times = iter([100.0, 101.5])
+    evidence = Evidence(clock=lambda: next(times))
+    evidence.add("request", moment=101.0, took=0.4)
+    evidence.add("statement", moment=100.25)
+    evidence.add("kill")
+    assert [(entry["kind"], entry["at"]) for entry in evidence.export(Redactor())] == [
+        ("statement", 0.25),
+        ("request", 1.0),
+        ("kill", 1.5),
+    ]
+
+
+def test_what_the_instruments_have_seen_is_gathered_before_evidence_is_handed_over() -> None:
+    evidence = Evidence(gather=lambda: evidence.add("mail", subject="Your password is hunter2-but-longer"))
+    redactor = Redactor()
+    redactor.learn("password", "hunter2-but-longer")
+    assert [entry["subject"] for entry in evidence.export(redactor)] == ["Your password is [password]"]
+
+
+def test_evidence_has_an_end() -> None:
+    evidence = Evidence(clock=lambda: 0.0)
+    evidence.add("request", answer_body="x" * 10**6)
+    for number in range(MOST_ENTRIES * 3):
+        evidence.add("statement", number=number)
+    entries = evidence.export(Redactor())
+    assert len(entries) == MOST_ENTRIES + 1
+    assert entries[MOST_ENTRIES // 2] == {"kind": "left_out", "at": 0.0, "entries": MOST_ENTRIES * 2 + 1}
+    assert entries[-1]["number"] == MOST_ENTRIES * 3 - 1
+    assert entries[0]["answer_body"].endswith("more characters)")
+    assert len(json.dumps(entries[0])) < 21_000

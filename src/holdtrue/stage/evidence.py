@@ -91,7 +91,7 @@ class Evidence:
         ``moment`` is when it began, on the evidence's clock; now when absent.
         """
         at = (self.clock() if moment is None else moment) - self.began
-        self.entries.append({"kind": kind, "at": round(at, 4), **facts})
+        self.entries.append({"kind": kind, "at": round(at, 6), **facts})
 
     def export(self, redactor: Redactor) -> list[Any]:
         """Return the entries in the order in which they began, redacted and of bounded size."""

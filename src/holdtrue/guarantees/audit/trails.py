@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 
@@ -125,7 +125,7 @@ async def _of_journey(stage: Stage, webhook: str, journey: str) -> Trail | None:
     )
 
 
-async def prepare(stage: Stage, trail: Trail) -> Callable[[], Awaitable[list[Answer]]]:
+async def prepare(stage: Stage, trail: Trail) -> Callable[[], Coroutine[None, None, list[Answer]]]:
     """Go to right before the change, and return what makes it: the last answer tells whether it succeeded.
 
     A webhook is redelivered as long as it sees no 2xx, a few times.

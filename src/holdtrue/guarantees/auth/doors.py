@@ -99,7 +99,7 @@ class RefreshDoor:
     who: Who
     told: Refresh
     probe: AccessDoor
-    """The principal's own, at the document's ``refresh.probe``."""
+    """The principal's own."""
 
     @property
     def name(self) -> str:
@@ -266,10 +266,12 @@ async def _access_door(stage: Stage, who: Who, key: str) -> AccessDoor | None:
     door = AccessDoor(
         stage=stage, who=who, variable=next(iter(held)), key=key, twin=Twin(answer=answer, rows=None), main=False
     )
-    if await door.shown(rendered) is None:
+    if stage.cast.canary(HOME) not in answer.text and await door.shown(rendered) is None:
         return None  # it answers something else each time, by which nothing can be told
     if await door.shown(request_of(stage, ready, sender=None, at=HOME)) is not None:
         return None  # it shows the same to nobody
+    if len(held) == 1:
+        return door
     # Of a session's cookie and its CSRF token, the one without which nothing opens.
     for variable in held:
         if await replace(door, variable=variable).opens(lambda _: GARBAGE) is None:
@@ -287,7 +289,7 @@ async def refresh_door(stage: Stage) -> RefreshDoor | None:
     if told is None:
         return None
     who = stage.cast.who(told.principal, HOME)
-    probe = await _access_door(stage, who, told.probe)
+    probe = await _own_probe(stage, who, told.probe)
     if probe is None:
         raise StepFailedError(
             f"{told.probe} shows {who} nothing by which a token that opens it could be told from one that does not",
@@ -298,6 +300,17 @@ async def refresh_door(stage: Stage) -> RefreshDoor | None:
     if await door.opens(lambda token: token) is None:
         raise StepFailedError("a genuine refresh token is not exchanged for one that opens a route", where=door.where)
     return door
+
+
+async def _own_probe(stage: Stage, who: Who, named: str) -> AccessDoor | None:
+    """The route that the document names, unless another shows tenant data: a list of sessions is another after each."""
+    fallback: AccessDoor | None = None
+    for key in dict.fromkeys((named, *_reading_routes(stage, who))):
+        door = await _access_door(stage, who, key)
+        if door is not None and stage.cast.canary(HOME) in door.twin.answer.text:
+            return door
+        fallback = fallback or door
+    return fallback
 
 
 def mailed_routes(stage: Stage) -> Iterator[tuple[MailedKind, str, str]]:

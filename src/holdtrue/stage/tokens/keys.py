@@ -110,11 +110,20 @@ def signing_key_of(stage: Stage, token: Jws) -> SigningKey | None:
 
     Some tens of milliseconds where the app's sources must be read.
     """
-    for text in _candidates(stage):
+    found = key_among(_candidates(stage), token)
+    if found is None:
+        return None
+    key, text = found
+    stage.redactor.learn("signing secret", text if isinstance(text, str) else text.decode("latin-1"))
+    return key
+
+
+def key_among(candidates: Iterable[str | bytes], token: Jws) -> tuple[SigningKey, str | bytes] | None:
+    """The first candidate that made a genuine token's signature: the key, and the text it was read from."""
+    for text in candidates:
         for key in _keys(text, token.alg):
             if key.made(token):
-                stage.redactor.learn("signing secret", text if isinstance(text, str) else text.decode("latin-1"))
-                return key
+                return key, text
     return None
 
 
@@ -124,7 +133,7 @@ def _candidates(stage: Stage) -> Iterator[str | bytes]:
         yield value
         yield from re.split(r"[,;\s]+", value)
     yield from noted(stage.setting.scratch.glob("redirect-*/keys.jsonl"))
-    yield from _literals(stage.setting.copy)
+    yield from literals(stage.setting.copy)
 
 
 def noted(files: Iterable[Path]) -> Iterator[bytes]:
@@ -137,7 +146,8 @@ def noted(files: Iterable[Path]) -> Iterator[bytes]:
                 continue  # the line that a process was killed in
 
 
-def _literals(directory: Path) -> Iterator[str]:
+def literals(directory: Path) -> Iterator[str]:
+    """Texts in an app's own sources that may be a key."""
     seen: set[str] = set()
     for path in sorted(directory.rglob("*")):
         if path.suffix not in _SOURCES or _FOREIGN & set(path.relative_to(directory).parts):

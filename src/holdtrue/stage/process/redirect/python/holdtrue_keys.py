@@ -92,7 +92,8 @@ def _patch_algorithms(module: ModuleType) -> None:
 def _noting(sign: Callable[..., Any]) -> Callable[..., Any]:
     def noting_sign(self: Any, msg: Any, *args: Any, **named: Any) -> Any:
         if _is_signing_input(msg):
-            for key in (*args, *named.values(), getattr(self, "prepared_key", None)):
+            own = [getattr(self, name, None) for name in ("prepared_key", "_prepared_key")]
+            for key in (*args, *named.values(), *own):
                 try:
                     _note(key)
                 except (TypeError, ValueError, AttributeError, KeyError):

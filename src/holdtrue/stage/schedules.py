@@ -45,39 +45,40 @@ class Act:
 class Stops:
     """Where a request is held: before what it writes and commits."""
 
-    shapes: frozenset[str]
-    """Of the statements that matter."""
+    writes: frozenset[str]
+    commits: frozenset[str]
+    """Shapes of its statements; a commit counts where something was written."""
     count: int
-    """How many of these it passes when it runs alone."""
-    matters: tuple[int, ...]
-    """Which of them, counted from 0, write, or commit what was written; others are of the same shape by chance."""
-    commits: frozenset[int]
-    """Which of them make what was written visible to others."""
+    """How many stops it passes when it runs alone."""
+    told: frozenset[int]
+    """Which of them, counted from 0, make what was written visible to others."""
 
     @classmethod
     def of(cls, statements: Iterable[Statement], process: str) -> Stops:
         """Learn them from a run alone."""
         said = [each for each in statements if each.process == process]
-        units = {each.unit for each in said if each.is_write_point}
-        shapes = frozenset(each.shape for each in said if each.unit in units and each.is_point)
-        stops = list(dict.fromkeys(each.unit for each in said if each.shape in shapes))
-        spoken = defaultdict(set)
-        for each in said:
-            spoken[each.transaction].add(each.unit)
         writing = {each.transaction for each in said if each.writes}
-        matters = {each.unit for each in said if each.is_write_point and each.transaction in writing}
+        matter = [each for each in said if each.is_write_point and each.transaction in writing]
+        # What is sent in one piece is stopped by its first statement.
+        first: dict[int, Statement] = {}
+        for each in said:
+            if each.is_point and each.unit in {one.unit for one in matter}:
+                first.setdefault(each.unit, each)
+        units = defaultdict(set)
+        for each in said:
+            units[each.transaction].add(each.unit)
         # A transaction of one unit is one that nobody began: it commits by itself.
-        visible = {each.unit for each in said if each.kind == "commit" or len(spoken[each.transaction]) == 1}
+        visible = {each.unit for each in matter if each.kind == "commit" or len(units[each.transaction]) == 1}
         return cls(
-            shapes,
-            len(stops),
-            tuple(at for at, unit in enumerate(stops) if unit in matters),
-            frozenset(at for at, unit in enumerate(stops) if unit in visible & matters),
+            frozenset(each.shape for each in first.values() if each.kind != "commit"),
+            frozenset(each.shape for each in first.values() if each.kind == "commit"),
+            len(first),
+            frozenset(at for at, unit in enumerate(first) if unit in visible),
         )
 
     def told_before(self, stop: int) -> bool:
         """Whether others have seen something of it when it stands at a stop."""
-        return any(commit < stop for commit in self.commits)
+        return any(each < stop for each in self.told)
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def _one_preemption(first: Stops, second: Stops, *, alike: bool) -> list[Schedul
     return [
         Schedule(((side, at), (_other(side), None), (side, None)))
         for side, stops, _ in _sides(first, second, alike=alike)
-        for at in stops.matters
+        for at in range(stops.count)
     ]
 
 
@@ -144,8 +145,8 @@ def _two_preemptions(first: Stops, second: Stops, *, alike: bool) -> list[Schedu
     return [
         Schedule(((side, at), (_other(side), then), (side, None), (_other(side), None)))
         for side, stops, others in _sides(first, second, alike=alike)
-        for at in stops.matters
-        for then in others.matters
+        for at in range(stops.count)
+        for then in range(others.count)
     ]
 
 
@@ -206,7 +207,7 @@ class Exploration:
         yield from self._new(_one_preemption(self._first, self._second, alike=self._alike))
         twice = [each for each in _two_preemptions(self._first, self._second, alike=self._alike) if self._differs(each)]
         yield from self._new(twice if len(twice) <= MOST_TWICE else self._random.sample(twice, MOST_TWICE))
-        if len(self._first.matters) + len(self._second.matters) > 2:
+        if self._first.count + self._second.count > 2:
             drawn = (_any(self._first, self._second, self._random) for _ in range(SAMPLE * 8))
             yield from islice(self._new(each for each in drawn if each.preemptions > 1), SAMPLE)
 
@@ -231,7 +232,9 @@ async def play(stage: Stage, schedule: Schedule, acts: tuple[Act, Act], stops: t
     with contextlib.ExitStack() as exit_, stage.wire.record() as recording:
         run = _Run(stage)
         gates = [
-            exit_.enter_context(stage.wire.gate(act.process, each.shapes, changed=run.changed.set))
+            exit_.enter_context(
+                stage.wire.gate(act.process, writes=each.writes, commits=each.commits, changed=run.changed.set)
+            )
             for act, each in zip(acts, stops, strict=True)
         ]
         sides = [_Side(act, gate) for act, gate in zip(acts, gates, strict=True)]

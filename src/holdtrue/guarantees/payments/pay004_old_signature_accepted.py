@@ -52,7 +52,7 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
 
 async def _play(bought: Bought, step: Step) -> Harm | None:
     stage, webhooks = bought.stage, bought.stage.payments.webhooks
-    await stage.reset(step.before)
+    await bought.begin(step.before)
     yesterday = int(stage.payments.world.clock.now()) - DAY
     # What a refused delivery leaves behind (a log of deliveries) is no harm.
     neutral = webhooks.delivery(stage.payments.emit(*NEUTRAL), at=yesterday)

@@ -121,7 +121,7 @@ async def _play(stage: Stage, crash: Crash) -> Harm | None:
     bought, event = crash.bought, crash.step.event
     if _kills(crash, FIRST):
         await stage.web(SECOND)
-    await stage.reset(crash.step.before)
+    await bought.begin(crash.step.before)
     answered = await _crash(stage, crash)
     for later in bought.events[crash.step.index + 1 :]:
         await deliver_well(stage, bought.webhook, later)

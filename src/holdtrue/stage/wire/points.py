@@ -213,13 +213,26 @@ class Pause(Stop):
 
 
 class Gate(Stop):
-    """Stops a process before every statement of some shapes, and lets one through at a time: turns of a schedule."""
+    """Stops a process before every statement of some shapes, and lets one through at a time: turns of a schedule.
+
+    It stops before `writes`, and before `commits` of what was written; a transaction that only read passes.
+    """
 
     repeats = True
 
-    def __init__(self, traps: "Traps", process: str, shapes: Collection[str], *, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        traps: "Traps",
+        process: str,
+        *,
+        writes: Collection[str],
+        commits: Collection[str],
+        changed: Callable[[], None],
+    ) -> None:
         super().__init__(traps, process)
-        self._shapes = frozenset(shapes)
+        self._writes, self._commits = frozenset(writes), frozenset(commits)
+        self._writing: set[int] = set()
+        """Connections that have written since their last commit."""
         self._waiting: dict[asyncio.Future[Decision], Held] = {}
         self._changed = changed
 
@@ -229,11 +242,17 @@ class Gate(Stop):
         return next((held for decision, held in self._waiting.items() if not decision.done()), None)
 
     def matches(self, shapes: Sequence[str], *, in_transaction: bool) -> bool:
-        return not self._shapes.isdisjoint(shapes)
+        return any(shape in self._writes or shape in self._commits for shape in shapes)
 
     async def stop(self, held: Held) -> Decision:
         if not self.armed:
             return "release"
+        if held.shape not in self._commits:
+            self._writing.add(held.connection)
+        elif held.connection not in self._writing:
+            return "release"
+        else:
+            self._writing.discard(held.connection)
         decision: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
         self._waiting[decision] = held
         self._changed()

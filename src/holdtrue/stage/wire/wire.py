@@ -219,12 +219,14 @@ class Wire:
         """Stop every request of `process` at its next point until released. Use it as a context manager."""
         return Pause(self._hub.traps, process, inside_transactions=inside_transactions, seed=self._seed)
 
-    def gate(self, process: str, shapes: Collection[str], *, changed: Callable[[], None]) -> Gate:
+    def gate(
+        self, process: str, *, writes: Collection[str], commits: Collection[str], changed: Callable[[], None]
+    ) -> Gate:
         """Stop `process` before every statement of these shapes. Use it as a context manager.
 
         `changed` is called when somebody arrives at it or goes on.
         """
-        return Gate(self._hub.traps, process, shapes, changed=changed)
+        return Gate(self._hub.traps, process, writes=writes, commits=commits, changed=changed)
 
     # -- facts ----------------------------------------------------------------------------------------------------
 

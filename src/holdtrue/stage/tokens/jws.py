@@ -40,9 +40,9 @@ class Jws:
         """The same token with other contents and no signature. What is not given stays, byte for byte."""
         first, second = self.protected.split(".")
         if header is not None:
-            first = _encoded_json(header)
+            first = encoded_json(header)
         if claims is not None:
-            second = _encoded_json(claims)
+            second = encoded_json(claims)
         return Jws(
             header=self.header if header is None else header,
             claims=self.claims if claims is None else claims,
@@ -82,5 +82,6 @@ def _encoded(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _encoded_json(value: Mapping[str, Any]) -> str:
+def encoded_json(value: Mapping[str, Any]) -> str:
+    """A segment of a token."""
     return _encoded(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())

@@ -84,7 +84,7 @@ class SigningKey:
                 raise AssertionError("a signing key has one of the two")
 
     def made(self, token: Jws) -> bool:
-        """Whether the token's signature is of this key (RFC 7518 §3; RFC 8037 for EdDSA)."""
+        """Whether the token's signature is of this key (RFC 7518 §3; RFC 8037 for EdDSA, which RFC 9864 names Ed25519)."""
         data, signature = token.protected.encode(), token.signature
         if self.secret is not None:
             return hmac.compare_digest(self._signature(data), signature)
@@ -128,12 +128,17 @@ def key_among(candidates: Iterable[str | bytes], token: Jws) -> tuple[SigningKey
 
 
 def _candidates(stage: Stage) -> Iterator[str | bytes]:
-    instruments = replace(Instruments.nobody(), secret_root=stage.setting.secret_root)
-    for value in instruments.environment(stage.document.process.env, {"python": "python"}).values():
+    for value in app_environment(stage):
         yield value
         yield from re.split(r"[,;\s]+", value)
     yield from noted(stage.setting.scratch.glob("redirect-*/keys.jsonl"))
     yield from literals(stage.setting.copy)
+
+
+def app_environment(stage: Stage) -> list[str]:
+    """The values of the app's environment, with its secrets."""
+    instruments = replace(Instruments.nobody(), secret_root=stage.setting.secret_root)
+    return list(instruments.environment(stage.document.process.env, {"python": "python"}).values())
 
 
 def noted(files: Iterable[Path]) -> Iterator[bytes]:
@@ -165,7 +170,7 @@ def _keys(text: str | bytes, alg: str) -> Iterator[SigningKey]:
     if re.fullmatch(r"HS(256|384|512)", alg):
         for secret in _secrets(text):
             yield SigningKey(alg=alg, secret=secret)
-    elif re.fullmatch(r"(RS|PS|ES)(256|384|512)|EdDSA", alg):
+    elif re.fullmatch(r"(RS|PS|ES)(256|384|512)|EdDSA|Ed25519", alg):
         pem = text.decode("latin-1") if isinstance(text, bytes) else text.replace("\\n", "\n")
         for block in _PEM.findall(pem):
             try:
@@ -209,7 +214,7 @@ def _fits(private: PrivateKey, alg: str) -> bool:
         case ec.EllipticCurvePrivateKey():
             return alg[:2] == "ES"
         case ed25519.Ed25519PrivateKey():
-            return alg == "EdDSA"
+            return alg in ("EdDSA", "Ed25519")
 
 
 def _padding(alg: str, digest: hashes.HashAlgorithm) -> padding.AsymmetricPadding:

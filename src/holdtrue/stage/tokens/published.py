@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
-from holdtrue.stage.placeholders import Instruments
 from holdtrue.stage.stage import Stage
 from holdtrue.stage.tokens.jws import Jws, decoded
-from holdtrue.stage.tokens.keys import SigningKey
+from holdtrue.stage.tokens.keys import SigningKey, app_environment
 
 _PEM = re.compile(r"-----BEGIN (?:RSA )?PUBLIC KEY-----.*?-----END (?:RSA )?PUBLIC KEY-----", re.DOTALL)
 _CURVES: dict[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
@@ -27,14 +25,18 @@ def public_forms(stage: Stage, token: Jws, key: SigningKey | None, published: li
     ``published`` are the JSON answers of public routes: a JWK Set (RFC 7517 §5) is known by its ``keys``. Of several
     keys those count that the token's ``kid`` names. ``key`` is the signing key, where that was found.
     """
+    return forms_of(token, app_environment(stage), key, published)
+
+
+def forms_of(token: Jws, values: Iterable[str], key: SigningKey | None, published: list[object]) -> list[bytes]:
+    """The same, given the values of the app's environment."""
     forms: dict[bytes, None] = {}
     for jwk in _jwks(published, token.header.get("kid")):
         forms[json.dumps(jwk).encode()] = None
         forms[json.dumps(jwk, separators=(",", ":")).encode()] = None
         if (public := _public(jwk)) is not None:
             forms |= dict.fromkeys(_pems(public))
-    instruments = replace(Instruments.nobody(), secret_root=stage.setting.secret_root)
-    for value in instruments.environment(stage.document.process.env, {"python": "python"}).values():
+    for value in values:
         for block in _PEM.findall(value.replace("\\n", "\n")):
             forms |= dict.fromkeys((value.encode(), block.encode(), f"{block}\n".encode()))
     if key is not None and key.public_pem is not None:

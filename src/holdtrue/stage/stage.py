@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ from holdtrue.stage.quiet import Quiet
 from holdtrue.stage.scene import Call, Scene
 from holdtrue.stage.steps import Player, StepFailedError
 from holdtrue.stage.tables import qualified_all
-from holdtrue.stage.wire import Recording, Statement, Upstream, Wire
+from holdtrue.stage.wire import Recording, Statement, Upstream, Wire, facts_of
 from holdtrue.stage.witness import Witness
 
 if TYPE_CHECKING:
@@ -416,6 +416,7 @@ class Stage:
             calls=[f"{call.method} {call.path} → {call.status}" for call in seen.calls],
             mails=[f"to {', '.join(mail.recipients)}: {mail.subject}" for mail in seen.mails],
             rows=seen.rows.describe(),
+            facts={process: asdict(facts) for process, facts in facts_of(seen.statements).items()},
         )
 
     # -- inside -----------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from holdtrue.stage.wire import Listener, Wire
+from holdtrue.stage.wire import Listener, Wire, facts_of
 
 from .conftest import Bench
 
@@ -236,3 +236,18 @@ async def test_a_recording_can_be_waited_on(bench: Bench, wire: Wire, web1: List
         await connection.execute("SELECT 1")
         statement = await recording.seen(lambda one: one.kind == "select")
         assert statement is recording.statements[0]
+
+
+async def test_facts_tell_connections_transactions_locks_and_time_spent_idle(
+    bench: Bench, accounts: str, web1: Listener
+) -> None:
+    one, two = await bench.connect(web1), await bench.connect(web1, autocommit=True)
+    with bench.wire.record() as recording:
+        await one.execute("SELECT balance FROM accounts WHERE id = 1 FOR UPDATE")
+        await two.execute("SELECT count(*) FROM accounts")
+        await one.execute("UPDATE accounts SET balance = 1 WHERE id = 1")
+        await one.commit()
+    facts = facts_of(recording.statements)["web1"]
+    assert (facts.connections, facts.transactions, facts.writes, facts.locks) == (2, 2, 1, 1)
+    first, second = (each for each in recording.statements if each.sql.startswith(("SELECT balance", "UPDATE")))
+    assert facts.idle_in_transaction >= round(second.at - first.at - first.took, 6)

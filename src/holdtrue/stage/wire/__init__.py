@@ -7,6 +7,7 @@ A swap loses temporary tables, session advisory locks and WITH HOLD cursors, as 
 """
 
 from holdtrue.stage.wire.errors import NotIdle, WireError
+from holdtrue.stage.wire.facts import Facts, facts_of
 from holdtrue.stage.wire.link import Upstream
 from holdtrue.stage.wire.listener import Listener
 from holdtrue.stage.wire.points import Arm, Gate, Held, Hold, Pause, Point
@@ -14,6 +15,6 @@ from holdtrue.stage.wire.recording import Recording, Statement, passed
 from holdtrue.stage.wire.wire import InFlight, OpenTransaction, Wire
 
 __all__ = [
-    "Arm", "Gate", "Held", "Hold", "InFlight", "Listener", "NotIdle", "OpenTransaction", "Pause", "Point", "Recording",
-    "Statement", "Upstream", "Wire", "WireError", "passed",
+    "Arm", "Facts", "Gate", "Held", "Hold", "InFlight", "Listener", "NotIdle", "OpenTransaction", "Pause", "Point",
+    "Recording", "Statement", "Upstream", "Wire", "WireError", "facts_of", "passed",
 ]  # fmt: skip

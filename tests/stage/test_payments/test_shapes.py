@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,20 @@ from typing import Any
 import httpx
 import pytest
 import stripe
-from stripe._object_classes import OBJECT_CLASSES
 
+from holdtrue.stage import payments
 from holdtrue.stage.http import Authority
 from holdtrue.stage.payments import Clock, StripeDouble, versions
 from holdtrue.stage.payments.parameters import KNOWN
 from holdtrue.stage.payments.service import ROUTES
 
+from . import sdk_types
+from .calls import TABLE
 from .conftest import NOW
+from .hands import PythonHand, run
+from .sdk_types import SDK
 
+NESTED = {"item", "line_item", "list", "plan", "search_result", "subscription_item"}
 PRO = {
     "line_items[0][quantity]": "2",
     "line_items[0][price_data][currency]": "usd",
@@ -25,69 +31,6 @@ PRO = {
     "line_items[0][price_data][product_data][name]": "Pro",
     "line_items[0][price_data][recurring][interval]": "week",
 }
-SDK = Path(inspect.getfile(stripe)).parent
-
-
-class Types:
-    """What the SDK's generated classes say of an object, read from their source."""
-
-    def __init__(self) -> None:
-        self._read: dict[str, ast.ClassDef] = {}
-
-    def of(self, kind: object) -> ast.ClassDef | None:
-        if not isinstance(kind, str) or kind == "list" or kind not in OBJECT_CLASSES:
-            return None
-        if kind not in self._read:
-            module, name = OBJECT_CLASSES[kind]
-            source = (SDK.parent / module.replace(".", "/")).with_suffix(".py").read_text()
-            classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == name]
-            self._read[kind] = classes[0]
-        return self._read[kind]
-
-    def faults(self, value: dict[str, Any], node: ast.ClassDef, where: str) -> Iterator[str]:
-        inner = {child.name: child for child in node.body if isinstance(child, ast.ClassDef)}
-        fields = {
-            child.target.id: child.annotation
-            for child in node.body
-            if isinstance(child, ast.AnnAssign) and isinstance(child.target, ast.Name)
-        }
-        for name, annotation in fields.items():
-            text = ast.unparse(annotation)
-            if text.startswith("ClassVar"):
-                continue
-            if value.get(name) is None:
-                if not text.startswith("Optional["):
-                    yield f"{where}.{name} is missing: {text}"
-                continue
-            yield from self._field(value[name], annotation, inner, f"{where}.{name}")
-        for name in value.keys() - fields.keys():
-            yield f"{where}.{name} is unknown to the SDK"
-
-    def _field(self, value: Any, annotation: ast.expr, inner: dict[str, ast.ClassDef], where: str) -> Iterator[str]:
-        plain = ast.unparse(annotation).removeprefix("Optional[")
-        kinds = {"int": int, "bool": bool, "str": str}
-        kind = kinds.get(plain.rstrip("]"))
-        if kind is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
-            yield f"{where} is {value!r}, not {plain}"
-        if plain.startswith(("Literal[", "Union[Literal[")) and isinstance(value, str):
-            allowed = [node.value for node in ast.walk(annotation) if isinstance(node, ast.Constant)]
-            if value not in allowed:
-                yield f"{where} is {value!r}, not one of {allowed}"
-        name = plain.removeprefix("List[").rstrip("]")
-        if name in inner:
-            for entry in value if isinstance(value, list) else [value]:
-                yield from self.faults(entry, inner[name], where)
-
-    def all_faults(self, value: Any, where: str) -> Iterator[str]:
-        if isinstance(value, list):
-            for entry in value:
-                yield from self.all_faults(entry, where)
-        elif isinstance(value, dict):
-            node = self.of(value.get("object"))
-            if node is not None:
-                yield from self.faults(value, node, str(value["object"]))
-            for name, child in value.items():
-                yield from self.all_faults(child, f"{where}.{name}")
 
 
 @pytest.fixture
@@ -118,18 +61,42 @@ async def busy(authority: Authority) -> AsyncIterator[tuple[StripeDouble, httpx.
     assert double.unmodelled == []
 
 
+def told(double: StripeDouble) -> list[dict[str, Any]]:
+    """Every event, as it is delivered in the newest version."""
+    return [json.loads(double.webhooks.body(event, versions.LATEST)) for event in double.events]
+
+
+def in_source() -> Iterator[tuple[str, str]]:
+    """The kinds of object that the double makes, and the types of event that it emits, by the words in its source."""
+    for path in Path(inspect.getfile(payments)).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Dict):
+                pairs = zip(node.keys, node.values, strict=True)
+                kinds = {_text(key): _text(value) for key, value in pairs}
+                if kinds.get("object"):
+                    yield "kind", kinds["object"]
+            elif _text(node) in sdk_types.event_types():
+                yield "event", _text(node)
+
+
+def _text(node: ast.AST | None) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
 async def test_every_object_and_event_is_what_the_sdk_types_promise(
-    busy: tuple[StripeDouble, httpx.AsyncClient],
+    double: StripeDouble, client: stripe.StripeClient
 ) -> None:
-    double, raw = busy
-    types = Types()
-    kinds = sorted(kind for store in double.world.accounts.values() for kind in store.kinds)
-    assert len(kinds) >= 15
-    faults = [fault for kind in kinds for fault in types.all_faults(double.all(kind), kind)]
-    events = (await raw.get("/v1/events", params={"limit": "100"})).json()["data"]
-    assert len(events) > 30
-    faults += types.all_faults(events, "events")
-    assert sorted(set(faults)) == []
+    seen = await run(TABLE, double, PythonHand(client))
+    made = [one for store in double.world.accounts.values() for kind in store.kinds for one in double.all(kind)]
+    answers = [outcome["value"] for _, outcome in seen if isinstance(outcome, dict) and "value" in outcome]
+    events = told(double)
+    faults = {fault for one in (*made, *answers) for fault in sdk_types.faults(one)}
+    faults |= {fault for event in events for fault in sdk_types.event_faults(event)}
+    assert sorted(faults) == []
+
+    kinds = {one["object"] for one in (*made, *answers)} | {"event"}
+    assert {kind for what, kind in in_source() if what == "kind"} - kinds - NESTED == set()
+    assert {type_ for what, type_ in in_source() if what == "event"} - {event["type"] for event in events} == set()
 
 
 async def test_before_basil_periods_and_invoices_hang_where_they_used_to(
@@ -200,3 +167,28 @@ def test_the_known_parameters_are_those_of_the_sdk() -> None:
     assert [operation for operation, names in KNOWN.items() if names not in groups] == []
     assert KNOWN["POST", "/v1/refunds"] == defined["params/RefundCreateParams"]
     assert KNOWN["POST", "/v1/checkout/sessions"] == defined["checkout/SessionCreateParams"]
+
+
+async def test_the_comparison_finds_what_is_wrong(busy: tuple[StripeDouble, httpx.AsyncClient]) -> None:
+    double, _ = busy
+    sound = double.latest("subscription")
+    assert list(sdk_types.faults(sound)) == []
+    entry = {**sound["items"]["data"][0], "quantity": "2"}
+    wrong = {
+        "cancel_at_period_end": None,
+        "status": "dormant",
+        "colour": "red",
+        "trial_settings": {"end_behavior": {"missing_payment_method": "ask"}},
+        "items": {**sound["items"], "data": [entry]},
+    }
+    found = [fault for name, value in wrong.items() for fault in sdk_types.faults({**sound, name: value})]
+    assert [fault.split(" is ")[0] for fault in found] == [
+        "subscription.cancel_at_period_end",
+        "subscription.status",
+        "subscription.colour",
+        "subscription.trial_settings.end_behavior.missing_payment_method",
+        "subscription_item.quantity",
+    ]
+    event = {**told(double)[0], "type": "charge.refunded"}
+    assert any("is about a" in fault for fault in sdk_types.event_faults(event))
+    assert any("not one of" in fault for fault in sdk_types.event_faults({**event, "type": "charge.vanished"}))

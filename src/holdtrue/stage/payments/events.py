@@ -58,7 +58,7 @@ def _list(books: Books, params: Params) -> Resource:
         and (success is None or success == (event.id in books.world.delivered))
         and event.created > books.now() - _KEPT_SECONDS
     ]
-    return page(found, params, "/v1/events", kind="event")
+    return page(found, params, "/v1/events", kind="event", order=[event.id for event in books.events()])
 
 
 # Stripe lists events of the last 30 days only.

@@ -34,10 +34,11 @@ def _create(books: Books, params: Params) -> Resource:
     if params.has("payment_method"):
         method = _method(books, params, intent)
         books.change(intent, None, payment_method=method["id"], status="requires_confirmation")
-    for name in ("off_session", "return_url", "error_on_requires_action"):
+    for name in ("return_url", "error_on_requires_action"):
         params.echo(name)
     if params.boolean("confirm"):
         return _confirm_with(books, params, intent)
+    params.echo("off_session")
     return intent
 
 
@@ -66,7 +67,8 @@ def _confirm_with(books: Books, params: Params, intent: Resource) -> Resource:
             code="payment_intent_unexpected_state",
             payment_intent=intent,
         )
-    return paying.answer(paying.confirm(books, intent, method))
+    off_session = params.echo("off_session") not in (None, False)
+    return paying.answer(paying.confirm(books, intent, method, off_session=off_session))
 
 
 def _chosen(books: Books, params: Params, intent: Resource) -> Resource:
@@ -78,7 +80,7 @@ def _chosen(books: Books, params: Params, intent: Resource) -> Resource:
 
 def _confirm(books: Books, params: Params, identifier: str) -> Resource:
     intent = books.live("payment_intent", identifier)
-    for name in ("off_session", "return_url", "error_on_requires_action"):
+    for name in ("return_url", "error_on_requires_action"):
         params.echo(name)
     if intent["status"] not in intents.OPEN:
         raise _unexpected(intent, "confirm", "requires_confirmation, requires_action")

@@ -1,7 +1,7 @@
 """Lists: newest first, in pages, by cursor (https://docs.stripe.com/api/pagination)."""
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from holdtrue.stage.payments import errors
@@ -11,8 +11,17 @@ from holdtrue.stage.payments.store import Resource
 _COMPARE = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
 
 
-def page(newest_first: Iterable[Mapping[str, Any]], params: Params, url: str, *, kind: str) -> Resource:
+def page(
+    newest_first: Iterable[Mapping[str, Any]],
+    params: Params,
+    url: str,
+    *,
+    kind: str,
+    order: Sequence[str] | None = None,
+) -> Resource:
     """One page of a list, after the filters and cursors that all lists share.
+
+    `order` has the ids of the list without its filters, newest first, so that a cursor need not pass them.
 
     Raises:
         StripeError: limit out of range, two cursors, or a cursor that is not in the list.
@@ -25,10 +34,13 @@ def page(newest_first: Iterable[Mapping[str, Any]], params: Params, url: str, *,
     if after is not None and before is not None:
         raise errors.invalid("You may only specify one of these parameters: starting_after, ending_before.")
     found = [dict(resource) for resource in _created(newest_first, params)]
+    places = {name: at for at, name in enumerate(order or [resource["id"] for resource in found])}
     if after is not None:
-        found = found[_position(found, after, "starting_after", kind) + 1 :]
+        place = _place(places, after, "starting_after", kind)
+        found = [resource for resource in found if places[resource["id"]] > place]
     if before is not None:
-        newer = found[: _position(found, before, "ending_before", kind)]
+        place = _place(places, before, "ending_before", kind)
+        newer = [resource for resource in found if places[resource["id"]] < place]
         return listed(newer[-limit:], url, has_more=len(newer) > limit)
     return listed(found[:limit], url, has_more=len(found) > limit)
 
@@ -54,8 +66,7 @@ def _created(resources: Iterable[Mapping[str, Any]], params: Params) -> Iterable
     return [resource for resource in resources if all(test(resource["created"], limit) for test, limit in limits)]
 
 
-def _position(found: list[Resource], cursor: str, param: str, kind: str) -> int:
-    for at, resource in enumerate(found):
-        if resource["id"] == cursor:
-            return at
-    raise errors.no_such(kind, cursor, param=param)
+def _place(places: Mapping[str, int], cursor: str, param: str, kind: str) -> int:
+    if cursor not in places:
+        raise errors.no_such(kind, cursor, param=param)
+    return places[cursor]

@@ -77,6 +77,8 @@ class Setting:
     reached: set[str] = field(default_factory=set)
     twins: dict[str, Twin] = field(default_factory=dict)
     """Route → what came of calling it as it is meant to be, over all stages."""
+    known: dict[object, object] = field(default_factory=dict)
+    """What proofs have learned of the app, over all stages, by whoever learned it."""
     notes: set[str] = field(default_factory=set)
     noise: set[str] = field(default_factory=set)
     unmodelled: set[str] = field(default_factory=set)

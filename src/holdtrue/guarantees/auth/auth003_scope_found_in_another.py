@@ -28,31 +28,33 @@ from collections.abc import AsyncIterator
 
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.auth.doors import AccessDoor
+from holdtrue.guarantees.auth.finding import access_doors
 from holdtrue.guarantees.auth.forging import (
     NO_JWT,
     attempt,
     genuine,
-    jwt_doors,
     mains,
+    no_probe,
     sessions,
     signed_doors,
     still_open,
 )
 from holdtrue.guarantees.base import Absent, Case, Guarantee, Tried
 from holdtrue.stage import Stage
-from holdtrue.stage.tokens import Jws, SigningKey
+from holdtrue.stage.tokens import Jws, SigningKey, read_jws
 
 CLAIMS = ("scope", "scp", "scopes", "permissions")
 
 
 async def rehearse(stage: Stage) -> AsyncIterator[Tried]:
     """At each door whose token names the route's permission: scopes that only contain its text."""
-    doors = await jwt_doors(stage)
-    for untried in doors.untried:
-        yield untried
-    scoped = [door for door in doors.found if isinstance(door, AccessDoor) and _claim(door) is not None]
-    if not scoped and not doors.untried:
-        yield Absent(reason=NO_JWT if not doors.found else "its tokens name no permission of the document")
+    doors = await access_doors(stage)
+    if not doors:
+        yield no_probe()
+    jwts = [door for door in doors if read_jws(door.token) is not None]
+    scoped = [door for door in jwts if _claim(door) is not None]
+    if doors and not scoped:
+        yield Absent(reason="its tokens name no permission of the document" if jwts else NO_JWT)
     signed, untried_ones = await signed_doors(stage, scoped)
     for untried in untried_ones:
         yield untried

@@ -31,18 +31,8 @@ from dataclasses import dataclass, replace
 
 from holdtrue.contract.document import Document
 from holdtrue.contract.words import Severity
-from holdtrue.guarantees.auth.doors import (
-    AccessDoor,
-    Change,
-    Door,
-    MailedDoor,
-    RefreshDoor,
-    access_doors,
-    mailed_door,
-    mailed_routes,
-    mailed_token,
-    refresh_door,
-)
+from holdtrue.guarantees.auth.doors import AccessDoor, Change, Door, MailedDoor, RefreshDoor, mailed_token
+from holdtrue.guarantees.auth.finding import access_doors, mailed_door, mailed_routes, refresh_door
 from holdtrue.guarantees.auth.forging import no_probe, sessions, still_open
 from holdtrue.guarantees.base import Absent, Case, Guarantee, Harm, Tried, Untried
 from holdtrue.stage import Stage

@@ -36,7 +36,7 @@ def act(path: str, *args: Any, **more: Any) -> Step:
     return Step(act=path, args=args, more=more)
 
 
-HOOK = {"url": "https://app.example.com/hook", "enabled_events": ["invoice.paid", "charge.*"]}
+HOOK = {"url": "https://app.example.com/hook", "enabled_events": ["invoice.paid", "charge.refunded"]}
 URLS = {"success_url": "https://app.example.com/ok", "cancel_url": "https://app.example.com/no"}
 TEA = {"quantity": 2, "price_data": {"currency": "eur", "unit_amount": 999, "product_data": {"name": "Tea"}}}
 PAY = {"currency": "usd", "payment_method": "pm_card_visa", "confirm": True}
@@ -306,6 +306,7 @@ INVOICES = (
 
 ACCOUNT = (
     call("webhook_endpoints.create", HOOK, name="hook", status="enabled"),
+    call("webhook_endpoints.create", {**HOOK, "enabled_events": ["charge.*"]}, param="enabled_events[0]"),
     call("webhook_endpoints.update", "$hook.id", {"disabled": True}, status="disabled"),
     call("webhook_endpoints.list", {}),
     call("webhook_endpoints.delete", "$hook.id", deleted=True),

@@ -120,7 +120,9 @@ async def test_the_record_of_calls_hides_secrets(double: StripeDouble, raw: http
     for secret in (intent["client_secret"], endpoint["secret"], "4242424242424242", double.secret_key):
         assert secret not in shown
     assert double.calls[1].response is not None
-    assert [(one.url, one.secret) for one in double.webhooks.endpoints()] == [(endpoint["url"], endpoint["secret"])]
+    (registered,) = double.webhooks.endpoints()
+    assert (registered.url, registered.secrets[0].value) == (endpoint["url"], endpoint["secret"])
+    assert endpoint["secret"] not in repr(registered)
     reread = (await raw.get(f"/v1/webhook_endpoints/{endpoint['id']}")).json()
     assert "secret" not in reread
 

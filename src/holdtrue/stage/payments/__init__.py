@@ -3,13 +3,14 @@
 Shapes and semantics follow https://docs.stripe.com/api; what is not modelled answers 404 and is listed.
 """
 
+from holdtrue.stage.payments import chaos
 from holdtrue.stage.payments.bank import Bank
 from holdtrue.stage.payments.calls import Call
 from holdtrue.stage.payments.clock import Clock
 from holdtrue.stage.payments.customer import ScriptedCustomer
 from holdtrue.stage.payments.double import HOSTS, State, StripeDouble
 from holdtrue.stage.payments.outages import Hold, Outage
-from holdtrue.stage.payments.webhooks import FORGERIES, Delivery, Endpoint, Forgery, Webhooks
+from holdtrue.stage.payments.webhooks import FORGERIES, Delivery, Endpoint, Forgery, Secret, Webhooks
 from holdtrue.stage.payments.world import Dunning, Event
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "Hold",
     "Outage",
     "ScriptedCustomer",
+    "Secret",
     "State",
     "StripeDouble",
     "Webhooks",
+    "chaos",
 ]

@@ -1,5 +1,6 @@
 """Accounts, their onboarding links, webhook endpoints and the billing portal: what apps only touch in passing."""
 
+import re
 from typing import Any
 
 from holdtrue.stage.payments import errors
@@ -11,6 +12,7 @@ from holdtrue.stage.payments.store import Resource
 
 _LINK_LIVES = 300
 _MAX_ENDPOINTS = 16
+_EVENT_TYPE = re.compile(r"[a-z_0-9]+(\.[a-z_0-9]+)+\Z")
 
 
 def make(books: Books, identifier: str, **fields: Any) -> Resource:
@@ -126,7 +128,7 @@ def _create_endpoint(books: Books, params: Params) -> Resource:
         raise errors.missing("enabled_events")
     if sum(1 for _ in books.all("webhook_endpoint")) >= _MAX_ENDPOINTS:
         raise errors.refused(f"You have reached the maximum of {_MAX_ENDPOINTS} test webhook endpoints.")
-    params.boolean("connect")
+    _check_events(enabled)
     endpoint: Resource = {
         "id": books.new_id("webhook_endpoint"),
         "object": "webhook_endpoint",
@@ -139,10 +141,20 @@ def _create_endpoint(books: Books, params: Params) -> Resource:
         "metadata": params.metadata(),
         "status": "enabled",
         "url": url,
-        "_secret": books.new_id("webhook_secret"),
+        "_connect": bool(params.boolean("connect")),
+        "_secrets": [{"value": books.new_id("webhook_secret"), "until": None}],
     }
     books.save(endpoint)
-    return {**endpoint, "secret": endpoint["_secret"]}
+    return {**endpoint, "secret": endpoint["_secrets"][0]["value"]}
+
+
+def _check_events(enabled: list[str]) -> None:
+    for at, name in enumerate(enabled):
+        if name != "*" and not _EVENT_TYPE.match(name):
+            raise errors.invalid(
+                f"The event `{name}` is not a valid event type: name it whole, or use `*` for all.",
+                param=f"enabled_events[{at}]",
+            )
 
 
 def _update_endpoint(books: Books, params: Params, identifier: str) -> Resource:
@@ -150,6 +162,7 @@ def _update_endpoint(books: Books, params: Params, identifier: str) -> Resource:
     changes: dict[str, Any] = {name: params.text(name) for name in ("url", "description") if params.sent(name)}
     if params.has("enabled_events"):
         changes["enabled_events"] = params.texts("enabled_events")
+        _check_events(changes["enabled_events"])
     if params.has("disabled"):
         changes["status"] = "disabled" if params.boolean("disabled") else "enabled"
     return books.change(endpoint, None, metadata=params.metadata(endpoint["metadata"]), **changes)

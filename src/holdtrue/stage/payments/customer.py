@@ -91,8 +91,8 @@ class ScriptedCustomer:
         paying.confirm(books, intent, method if succeeds else {**method, "_answer": "generic_decline"})
         if succeeds:
             books.change(session, None, payment_status="paid")
-        outcome = "succeeded" if succeeds else "failed"
-        books.emit(f"checkout.session.async_payment_{outcome}", session)
+        succeeded, failed = "checkout.session.async_payment_succeeded", "checkout.session.async_payment_failed"
+        books.emit(succeeded if succeeds else failed, session)
         return self._world.events[start:]
 
     def pay_invoice(self, invoice_id: str, *, card: str = "pm_card_visa") -> list[Event]:

@@ -22,7 +22,7 @@ from holdtrue.stage.payments.ids import Ids
 from holdtrue.stage.payments.outages import Hold, Match, Mode, Outage
 from holdtrue.stage.payments.service import Answer, Service
 from holdtrue.stage.payments.store import AccountStore, Resource
-from holdtrue.stage.payments.webhooks import Webhooks
+from holdtrue.stage.payments.webhooks import Secret, Webhooks
 from holdtrue.stage.payments.world import Dunning, Event, World, WorldState
 
 HOSTS = ("api.stripe.com", "connect.stripe.com", "files.stripe.com", "meter-events.stripe.com")
@@ -38,6 +38,7 @@ class State:
     world: WorldState = field(repr=False)
     kept: dict[tuple[str, str], Kept] = field(repr=False)
     calls: tuple[Call, ...] = field(repr=False)
+    secrets: tuple[Secret, ...] = field(repr=False)
 
 
 class StripeDouble:
@@ -55,13 +56,12 @@ class StripeDouble:
     ) -> None:
         self.secret_key = f"sk_test_{secrets.token_hex(24)}"
         self.publishable_key = f"pk_test_{secrets.token_hex(24)}"
-        self.webhook_secret = f"whsec_{secrets.token_hex(16)}"
         self.calls: list[Call] = []
         self.crashes: list[Exception] = []
         self.world = World(ids=Ids(seed), clock=clock, api_version=versions.check(api_version))
         self.customer = ScriptedCustomer(self.world, self._owner_books)
         self.bank = Bank(self.world, self._owner_books)
-        self.webhooks = Webhooks(self.world, self._event_books, self.webhook_secret)
+        self.webhooks = Webhooks(self.world, self._event_books, f"whsec_{secrets.token_hex(16)}")
         self._keys = IdempotencyKeys()
         self._service = Service()
         self._outages: list[Outage] = []
@@ -88,6 +88,11 @@ class StripeDouble:
         return self._server.url
 
     @property
+    def webhook_secret(self) -> str:
+        """The secret of the endpoint that the app is configured with; `webhooks.roll()` replaces it."""
+        return self.webhooks.secrets[-1].value
+
+    @property
     def awaited(self) -> bool:
         """Whether somebody waits for an answer that is on its way: not for one that is held, or that never comes."""
         held = bool(self._holds) or any(outage.mode == "hang" for outage in self._outages)
@@ -111,12 +116,18 @@ class StripeDouble:
 
     def snapshot(self) -> State:
         """The whole state; cheap."""
-        return State(world=self.world.snapshot(), kept=dict(self._keys.kept), calls=tuple(self.calls))
+        return State(
+            world=self.world.snapshot(),
+            kept=dict(self._keys.kept),
+            calls=tuple(self.calls),
+            secrets=self.webhooks.secrets,
+        )
 
     def restore(self, state: State) -> None:
         """Back to a snapshot. Outages, holds and what was found unmodelled stay."""
         self.world.restore(state.world)
         self._keys.kept = dict(state.kept)
+        self.webhooks.secrets = state.secrets
         self.calls[:] = state.calls
 
     def advance(self, seconds: float) -> list[Event]:
@@ -185,9 +196,12 @@ class StripeDouble:
             self._outages.remove(outage)
 
     @contextmanager
-    def hold(self, match: Match = None) -> Iterator[Hold]:
-        """Matching calls wait, before anything happens, until `release()` or the end of the block."""
-        hold = Hold(match=match)
+    def hold(self, match: Match = None, *, after: bool = False) -> Iterator[Hold]:
+        """Matching calls wait, before anything happens, until `release()` or the end of the block.
+
+        With `after` it has happened, and its events can be delivered, while the app still waits for the answer.
+        """
+        hold = Hold(match=match, after=after)
         self._holds.append(hold)
         try:
             yield hold
@@ -204,6 +218,7 @@ class StripeDouble:
             await outage.over.wait()
             return Drop()
         answer = await self._answer(request, call, None if outage is None else outage.mode)
+        await self._held(call, after=True)
         call.status, call.response = answer.status, json.loads(answer.body)
         if outage is not None and outage.mode == "lose_response":
             return Drop()
@@ -281,9 +296,10 @@ class StripeDouble:
         finally:
             self._keys.release(account, key)
 
-    async def _held(self, call: Call) -> None:
+    async def _held(self, call: Call, *, after: bool = False) -> None:
         for hold in list(self._holds):
-            await hold.wait(call)
+            if hold.after == after:
+                await hold.wait(call)
 
     def _execute(self, books: Books, call: Call, trouble: Mode | None) -> Answer:
         if trouble == "error500":

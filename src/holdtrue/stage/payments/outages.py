@@ -53,9 +53,10 @@ class Outage:
 
 @dataclass(kw_only=True, eq=False)
 class Hold:
-    """Calls that match wait before anything happens, and go on when they are released."""
+    """Calls that match wait before anything happens, or `after` it all happened, and go on when they are released."""
 
     match: Match = None
+    after: bool = False
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     calls: list[Call] = field(default_factory=list)
     _go: asyncio.Event = field(default_factory=asyncio.Event)

@@ -107,15 +107,18 @@ class Race:
         played = await play(stage, schedule, acts, (self.stops, self.stops))
         if exploration is not None:
             exploration.note(schedule, played)
-        lineages = [str(token) for answer in played.answers if (token := self._renewed(answer)) is not None]
-        living = [token for token in dict.fromkeys(lineages) if await self._lives(token)]
-        if len(living) < len(played.answers):
+        brought = [str(token) for answer in played.answers if (token := self._renewed(answer)) is not None]
+        living = [token for token in dict.fromkeys(brought) if await self._lives(token)]
+        # What it brought has been exchanged by now: no grace for a lost answer covers the token that was sent.
+        again = bool(living) and await self._lives(session.tokens[0])
+        if len(living) + again < len(acts):
             return None
         answers = " and ".join(answer.describe() for answer in played.answers)
+        both = "what both brought was exchanged in turn"
+        goes_on = both if len(living) > 1 else "what it brought was exchanged, and after that the first token once more"
         return Harm(
-            seen=f"One refresh token was sent to two processes at once ({schedule}), which answered {answers} with "
-            f"two different tokens. Each of them is exchanged in turn, and what that brings opens "
-            f"{session.told.probe}: one sign-in has become two sessions.",
+            seen=f"One refresh token was sent to two processes at once ({schedule}), which answered {answers}. Then "
+            f"{goes_on}; each opens {session.told.probe}: one sign-in has become two sessions.",
             where=session.told.step.request,
             clause=CLAUSE,
         )

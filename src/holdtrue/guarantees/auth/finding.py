@@ -161,18 +161,14 @@ async def mailed_door(stage: Stage, kind: MailedKind, variable: str, key: str) -
     return door
 
 
-async def mailed_jwts(stage: Stage) -> list[tuple[MailedKind, str, str]]:
-    """The routes whose mailed token is a JWT. Asked of the app once in a check.
+async def is_jwt(stage: Stage, variable: str, key: str) -> bool:
+    """Whether the token that a mail brings for a route is a JWT. Asked of the app once in a check.
 
     Raises:
-        StepFailedError: the mail does not come.
+        StepFailedError: the mail does not come, or what must have happened before does not.
     """
-    known = stage.setting.known.get(mailed_jwts)
+    known = stage.setting.known.get((is_jwt, key))
     if known is None:
-        known = [each for each in mailed_routes(stage) if await _is_jwt(stage, each[1], each[2])]
-        stage.setting.known[mailed_jwts] = known
-    return cast("list[tuple[MailedKind, str, str]]", known)
-
-
-async def _is_jwt(stage: Stage, variable: str, key: str) -> bool:
-    return read_jws(mailed_token(stage, await ready_for(stage, key), variable)) is not None
+        known = read_jws(mailed_token(stage, await ready_for(stage, key), variable)) is not None
+        stage.setting.known[is_jwt, key] = known
+    return bool(known)

@@ -8,7 +8,7 @@ from typing import cast
 
 from holdtrue.contract.document import Document
 from holdtrue.guarantees.auth.doors import AccessDoor, Door
-from holdtrue.guarantees.auth.finding import access_doors, mailed_door, mailed_jwts, refresh_door
+from holdtrue.guarantees.auth.finding import access_doors, is_jwt, mailed_door, mailed_routes, refresh_door
 from holdtrue.guarantees.base import Case, Harm, Untried
 from holdtrue.stage import Stage
 from holdtrue.stage.steps import StepFailedError
@@ -52,14 +52,9 @@ async def _find(stage: Stage) -> Doors:
     else:
         if refresh is not None and read_jws(refresh.token) is not None:
             doors.found.append(refresh)
-    try:
-        mailed = await mailed_jwts(stage)
-    except StepFailedError as error:
-        doors.untried.append(Untried(subject="mailed tokens", reason=str(error)))
-        return doors
-    for kind, variable, key in mailed:
+    for kind, variable, key in mailed_routes(stage):
         try:
-            door = await mailed_door(stage, kind, variable, key)
+            door = await mailed_door(stage, kind, variable, key) if await is_jwt(stage, variable, key) else None
         except StepFailedError as error:
             doors.untried.append(Untried(subject=key, reason=str(error)))
         else:

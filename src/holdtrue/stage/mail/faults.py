@@ -63,11 +63,17 @@ class Fault:
         self.reply = reply
         self.to = to.lower() if to is not None else None
         self.times = times
-        self.fired = 0
+        self.moments: list[float] = []
+        """When clients met it: seconds of the event loop's clock."""
         self.held = 0
         self._patience = patience
         self._lifted = asyncio.Event()
         self._signal = Signal()
+
+    @property
+    def fired(self) -> int:
+        """How many clients met it."""
+        return len(self.moments)
 
     @property
     def lifted(self) -> bool:
@@ -90,7 +96,7 @@ class Fault:
 
     def fire(self) -> None:
         """Count a client that met the fault."""
-        self.fired += 1
+        self.moments.append(asyncio.get_running_loop().time())
         self._signal.notify()
 
     async def hold(self) -> None:

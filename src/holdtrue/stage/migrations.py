@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import takewhile
 from typing import Protocol
 
 from psycopg import sql
@@ -19,6 +20,8 @@ from holdtrue.stage.tables import qualified
 
 MOST_STEPS = 500
 """Steps down; a tool that still has something to undo after them never ends."""
+MOST_ALONE = 8
+"""The newest steps that are taken alone, where each costs several starts of the tool."""
 
 
 class Mover(Protocol):
@@ -29,6 +32,15 @@ class Mover(Protocol):
 
     async def left_by(self, way: str) -> list[str]:
         """Go up and down a way; return what is not as it was before. Raises HoldtrueError when a migration fails."""
+
+    async def order(self) -> list[str]:
+        """The revisions as they run, as far back as each after the first can be taken alone. Raises HoldtrueError."""
+
+    async def below(self, revision: str, database: str) -> None:
+        """Bring an empty database, of a `Scratch`, to where a revision is the next. Raises HoldtrueError."""
+
+    async def up(self, revision: str, database: str) -> bool:
+        """Take the next revision; False when the tool took others with it. Raises HoldtrueError when it fails."""
 
     async def revisions(self) -> tuple[Revision, ...] | None:
         """What the tool says of its revisions and their parents; None for a tool without them. Raises HoldtrueError."""
@@ -50,7 +62,7 @@ def _mover(setting: Setting, told: Migrations) -> Mover:
     return CommandMover(setting, told) if told.steps is None else StepMover(setting, told, told.steps)
 
 
-class _Scratch:
+class Scratch:
     """Scratch databases behind the migration wire, one after the other."""
 
     def __init__(self, setting: Setting, told: Migrations) -> None:
@@ -82,7 +94,7 @@ class AlembicMover:
     def __init__(self, setting: Setting, told: Migrations) -> None:
         self._setting = setting
         self._told = told
-        self._scratch = _Scratch(setting, told)
+        self._scratch = Scratch(setting, told)
         self._driver: AlembicDriver | None = None
         self._parents: dict[str, str] = {}
 
@@ -92,6 +104,20 @@ class AlembicMover:
         for item in found:
             self._parents[item.revision] = (item.down_revisions or ("base",))[0]
         return [item.revision for item in found if not item.is_merge and item.revision not in self._told.irreversible]
+
+    async def order(self) -> list[str]:
+        """Oldest first."""
+        return [each.revision for each in await self.revisions()]
+
+    async def below(self, revision: str, database: str) -> None:
+        """Up one by one."""
+        for each in takewhile(lambda each: each != revision, await self.order()):
+            await self.up(each, database)
+
+    async def up(self, revision: str, database: str) -> bool:
+        """As `alembic upgrade REVISION` does."""
+        await self._to(await self._started(), "up", revision)
+        return True
 
     async def revisions(self) -> tuple[Revision, ...]:
         """As Alembic read them, oldest first."""
@@ -134,7 +160,7 @@ class StepMover:
         self._setting = setting
         self._told = told
         self._command = command
-        self._scratch = _Scratch(setting, told)
+        self._scratch = Scratch(setting, told)
         self._driver: StepDriver | None = None
         self._order: list[str] = []
         self._ground = AsyncExitStack()
@@ -145,6 +171,20 @@ class StepMover:
         """Every revision, oldest first."""
         self._order = await (await self._started()).revisions()
         return [revision for revision in self._order if revision not in self._told.irreversible]
+
+    async def order(self) -> list[str]:
+        """As the tool tells it."""
+        return await (await self._started()).revisions()
+
+    async def below(self, revision: str, database: str) -> None:
+        """Up one by one."""
+        for each in takewhile(lambda each: each != revision, await self.order()):
+            await self.up(each, database)
+
+    async def up(self, revision: str, database: str) -> bool:
+        """With the tool's own stepping command."""
+        await (await self._started()).up(revision)
+        return True
 
     async def revisions(self) -> None:
         """The stepping command tells names, in the order in which they run."""
@@ -241,11 +281,56 @@ class CommandMover:
     def __init__(self, setting: Setting, told: Migrations) -> None:
         self._setting = setting
         self._told = told
-        self._scratch = _Scratch(setting, told)
+        self._scratch = Scratch(setting, told)
 
     async def ways(self) -> list[str]:
         """One step and up again; all steps."""
         return [self.NEWEST, self.ALL]
+
+    async def order(self) -> list[str]:
+        """Numbers, as the ledger counts: the newest ones, as far as there is a way down to below them."""
+        setting = self._setting
+        database = await setting.databases.clone(setting.base)
+        try:
+            newest = lowest = await self._applied(database)
+            while lowest > 0 and newest - lowest < MOST_ALONE and await self._down(database):
+                lowest -= 1
+        finally:
+            await setting.migration_wire.swap(setting.base)
+            await setting.databases.drop(database)
+        if lowest == newest > 1:
+            return []
+        return [f"step {number}" for number in range(max(lowest, 1), newest + 1)]
+
+    async def _down(self, database: str) -> bool:
+        """Whether one step could be undone, and no more than that."""
+        before = await self._applied(database)
+        try:
+            await self._run("down", database)
+        except HoldtrueError:
+            return False
+        return await self._applied(database) == before - 1
+
+    async def below(self, revision: str, database: str) -> None:
+        """Up as far as it goes, and down again as far as need be."""
+        wanted = _number(revision) - 1
+        while (applied := await self._applied(database)) < wanted:
+            await self._run("up", database)
+            if await self._applied(database) == applied:
+                break
+        while await self._applied(database) > wanted and await self._down(database):
+            pass
+        if (applied := await self._applied(database)) != wanted:
+            raise StepFailedError(
+                f"{wanted} migrations were to be applied, and the ledger knows of {applied}",
+                where="migrations",
+                do="Let `down` undo one step, and name the tool's table under `migrations.ledger`.",
+            )
+
+    async def up(self, revision: str, database: str) -> bool:
+        """By the document's `up`, which may go all the way."""
+        await self._run("up", database)
+        return await self._applied(database) == _number(revision)
 
     async def revisions(self) -> None:
         """The commands tell none."""
@@ -277,11 +362,22 @@ class CommandMover:
         await self._setting.run_migration(command, database, name=f"migrations-{direction}")
 
     async def _applied(self, database: str) -> int:
-        """How many steps the ledger knows."""
+        """How many steps the ledger knows; none where it is not there yet."""
         total = 0
         async with await self._setting.cluster.admin(database) as connection:
             for table in self._told.ledger:
+                there = await (await connection.execute("SELECT to_regclass(%s)", [_quoted(table)])).fetchone()
+                if there is None or there[0] is None:
+                    continue
                 name = sql.Identifier(*qualified(table).split("."))
                 found = await (await connection.execute(sql.SQL("SELECT count(*) FROM {}").format(name))).fetchone()
                 total += found[0] if found else 0
         return total
+
+
+def _number(revision: str) -> int:
+    return int(revision.removeprefix("step "))
+
+
+def _quoted(table: str) -> str:
+    return sql.Identifier(*qualified(table).split(".")).as_string(None)

@@ -7,6 +7,7 @@ from holdtrue.stage.database.databases import ClonePool, Databases
 from holdtrue.stage.database.dump import SchemaDump, schema_difference, schema_dump
 from holdtrue.stage.database.errors import DatabaseError
 from holdtrue.stage.database.failing import Operation, failing
+from holdtrue.stage.database.filling import Filled, fill
 from holdtrue.stage.database.fingerprint import Fingerprint
 from holdtrue.stage.database.learning import Learned, learn, retries
 from holdtrue.stage.database.noise import Bookkeeping, Noise, NoisyColumn
@@ -23,6 +24,7 @@ __all__ = [
     "DatabaseError",
     "Databases",
     "Difference",
+    "Filled",
     "Fingerprint",
     "ForeignKey",
     "Learned",
@@ -40,6 +42,7 @@ __all__ = [
     "catalog_of",
     "difference",
     "failing",
+    "fill",
     "learn",
     "prepare",
     "retries",

@@ -14,7 +14,7 @@ from joserfc import jws as peer
 from joserfc.jwk import import_key
 
 from holdtrue.contract.document import Document
-from holdtrue.stage.tokens import Jws, SigningKey, filled_with, mailed_kinds, read_jws
+from holdtrue.stage.tokens import Jws, SigningKey, captures_of, filled_with, mailed_kinds, read_jws
 from holdtrue.stage.tokens.jws import encoded_json
 from holdtrue.stage.tokens.keys import key_among, literals, noted
 from holdtrue.stage.tokens.published import forms_of
@@ -191,6 +191,14 @@ def test_two_mailed_tokens_that_one_request_takes_are_one_kind() -> None:
 def test_a_route_is_filled_with_the_variables_behind_its_parameters() -> None:
     assert filled_with(document(), "GET /confirm/{token}") == {"confirmation"}
     assert filled_with(document(), "GET /orders") == {"canary"}
+
+
+def test_a_session_is_looked_for_where_the_document_captures_one() -> None:
+    login = {"request": "POST /login", "capture": {"access_token": "token"}}
+    form = {"request": "POST /form", "capture": {"access_token": "cookie:session"}}
+    told = document(principals={"member": {"steps": [login, login, form]}})
+    assert captures_of(told, "access_token") == ["token", "cookie:session"]
+    assert captures_of(told, "refresh_token") == []
 
 
 def test_a_key_that_verifies_is_one_that_signs() -> None:

@@ -28,7 +28,16 @@ from dataclasses import replace
 
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.auth.doors import AccessDoor, Door
-from holdtrue.guarantees.auth.forging import NO_JWT, attempt, everything_at, jwt_doors, mains, sessions, still_open
+from holdtrue.guarantees.auth.forging import (
+    NO_JWT,
+    attempt,
+    everything_at,
+    jwt_doors,
+    mains,
+    sessions,
+    still_open,
+    written_to,
+)
 from holdtrue.guarantees.base import Absent, Case, Guarantee, Tried
 from holdtrue.stage import Stage
 from holdtrue.stage.tokens import Jws, read_jws
@@ -41,7 +50,7 @@ async def rehearse(stage: Stage) -> AsyncIterator[Tried]:
         yield untried
     if not doors.found and not doors.untried:
         yield Absent(reason=NO_JWT)
-    for door in doors.found:
+    for door in (*doors.found, *await written_to(stage)):
         for case in _cases(door, doors.found):
             yield case
     async for untried in still_open(list(mains(doors.found))):

@@ -40,6 +40,7 @@ from holdtrue.guarantees.auth.forging import (
     sessions,
     signed_doors,
     still_open,
+    written_to,
 )
 from holdtrue.guarantees.base import Absent, Case, Guarantee, Harm, Tried
 from holdtrue.stage import Stage
@@ -58,7 +59,7 @@ async def rehearse(stage: Stage) -> AsyncIterator[Tried]:
         yield untried
     if not doors.found and not doors.untried:
         yield Absent(reason=NO_JWT)
-    signed, untried_ones = await signed_doors(stage, doors.found)
+    signed, untried_ones = await signed_doors(stage, [*doors.found, *await written_to(stage)])
     for untried in untried_ones:
         yield untried
     for door, key in signed:

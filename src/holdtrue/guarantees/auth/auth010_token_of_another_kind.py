@@ -31,8 +31,8 @@ from dataclasses import dataclass, replace
 
 from holdtrue.contract.document import Document
 from holdtrue.contract.words import Severity
-from holdtrue.guarantees.auth.doors import AccessDoor, Change, Door, MailedDoor, RefreshDoor, mailed_token
-from holdtrue.guarantees.auth.finding import access_doors, mailed_door, mailed_routes, refresh_door
+from holdtrue.guarantees.auth.doors import AccessDoor, Change, Door, MailedDoor, RefreshDoor, WriteDoor, mailed_token
+from holdtrue.guarantees.auth.finding import access_doors, mailed_door, mailed_routes, refresh_door, write_doors
 from holdtrue.guarantees.auth.forging import no_probe, sessions, still_open
 from holdtrue.guarantees.base import Absent, Case, Guarantee, Harm, Tried, Untried
 from holdtrue.stage import Stage
@@ -53,6 +53,8 @@ class Kinds:
     access: Sequence[AccessDoor]
     refresh: RefreshDoor | None
     mailed: Sequence[MailedDoor]
+    guarded: Sequence[AccessDoor | WriteDoor]
+    """Every other route that an access token opens."""
     ready: dict[str, Call]
 
     def doors(self) -> list[Door]:
@@ -62,9 +64,9 @@ class Kinds:
     def named(self, door: Door) -> str:
         """What a door takes, for a person."""
         match door:
-            case AccessDoor() if len(self.access) > 1:
+            case AccessDoor() | WriteDoor() if len(self.access) > 1:
                 return f"access token of {door.who.name}"
-            case AccessDoor():
+            case AccessDoor() | WriteDoor():
                 return "access token"
             case MailedDoor():
                 return f"mailed {door.variable}"
@@ -89,7 +91,7 @@ class Kinds:
     async def opens(self, door: Door, change: Change) -> str | None:
         """Send a token to a door, among the others."""
         match door:
-            case AccessDoor() | RefreshDoor():
+            case AccessDoor() | WriteDoor() | RefreshDoor():
                 return await door.opens_now(change)
             case MailedDoor():
                 return await door.opens_ready(self.ready[door.key], change)
@@ -98,13 +100,15 @@ class Kinds:
 
 async def rehearse(stage: Stage) -> AsyncIterator[Tried]:
     """A genuine token of each kind at the doors of all others."""
-    access = [door for door in await access_doors(stage) if door.main]
+    found = await access_doors(stage)
+    access = [door for door in found if door.main]
     if not access:
         yield no_probe()
-    kinds = Kinds(stage=stage, access=access, refresh=None, mailed=[], ready={})
+    guarded: list[AccessDoor | WriteDoor] = [*(door for door in found if not door.main), *await write_doors(stage)]
+    kinds = Kinds(stage=stage, access=access, refresh=None, mailed=[], guarded=guarded, ready={})
     for untried in await _find(kinds):
         yield untried
-    cases = [_case(kinds, alien, door) for door in kinds.doors() for alien in _aliens(kinds, door)]
+    cases = [_case(kinds, alien, door) for door in (*kinds.doors(), *kinds.guarded) for alien in _aliens(kinds, door)]
     if not cases and access:
         yield Absent(reason="its principals have one kind of credential, and no mail brings another")
     for case in cases:
@@ -142,7 +146,12 @@ def _aliens(kinds: Kinds, door: Door) -> list[Door]:
 
 
 def _group(door: Door) -> object:
-    return door.kind.variables if isinstance(door, MailedDoor) else type(door)
+    match door:
+        case MailedDoor():
+            return door.kind.variables
+        case RefreshDoor():
+            return "refresh"
+    return "access"
 
 
 def _case(kinds: Kinds, alien: Door, door: Door) -> Case:

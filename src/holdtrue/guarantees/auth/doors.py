@@ -14,11 +14,11 @@ from holdtrue.guarantees.effects import business_tables, done
 from holdtrue.stage import Stage
 from holdtrue.stage.cast import Who
 from holdtrue.stage.client import Answer
-from holdtrue.stage.play import HOME, answered, call, make_ready, ready_for, request_of, sender_of
+from holdtrue.stage.play import HOME, answered, call, make_ready, ready_for, request_of, sender_of, twin
 from holdtrue.stage.scene import Call, Twin
 from holdtrue.stage.steps import Rendered
 from holdtrue.stage.tables import listed
-from holdtrue.stage.tokens import MailedKind, carried
+from holdtrue.stage.tokens import MailedKind, captures_of, carried
 
 Change = Callable[[str], str]
 """Makes of the genuine token, which may be another at each use, the text that is sent instead."""
@@ -92,6 +92,50 @@ class AccessDoor:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WriteDoor:
+    """A route that changes something, and needs nothing to have happened before."""
+
+    stage: Stage
+    who: Who
+    variable: str
+    key: str
+
+    @property
+    def name(self) -> str:
+        """``POST /orders as clerk``."""
+        return f"{self.key} as {self.who.name}"
+
+    @property
+    def where(self) -> str:
+        """The route."""
+        return self.key
+
+    @property
+    def token(self) -> str:
+        """The principal's."""
+        return carried(self.stage.cast, self.who)[self.variable]
+
+    async def opens(self, change: Change) -> str | None:
+        """Send a changed token; say in words what it achieved, or None."""
+        await ready_for(self.stage, self.key)
+        return await self.opens_now(change)
+
+    async def opens_now(self, change: Change) -> str | None:
+        """The same, without going back to the scene first."""
+        stage = self.stage
+        ready = await make_ready(stage, self.key)
+        rendered = request_of(stage, ready, sender=self.who, at=HOME)
+        async with stage.watch(rest=False) as seen:
+            sent = _with_token(stage, rendered, self.token, change(self.token))
+            answer = await stage.player.send_rendered(sent, sender=self.who)
+        if answer.failed:
+            stage.doubt = self.key
+        if not answered(answer, self.key).admitted and not seen.rows:
+            return None
+        return done(stage, answer, seen.rows, await twin(stage, self.key), HOME)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RefreshDoor:
     """Where a refresh token is exchanged; it opens when the new access token opens a route."""
 
@@ -125,7 +169,7 @@ class RefreshDoor:
         """The same, without going back to the scene first."""
         stage = self.stage
         forged = change(self.token)
-        stage.redactor.learn("forged token", forged)
+        _keep_secret(stage, self.token, forged)
         view = stage.cast.view(self.who, HOME, {"refresh_token": forged})
         answer = await stage.player.send(self.told.step, sender=None, tenant=HOME, view=view)
         if answer.failed:
@@ -153,6 +197,8 @@ class MailedDoor:
     twin: Twin
     noise: frozenset[str]
     """Tables that a wrong token changes as well, such as a counter of attempts."""
+    access: tuple[AccessDoor, ...]
+    """What a session opens, should the route begin one."""
 
     @property
     def name(self) -> str:
@@ -174,13 +220,22 @@ class MailedDoor:
         meant = business_tables(self.twin.rows, self.stage.document) - self.noise
         if changed & meant:
             return f"it was answered {answer.describe()} and changed {listed(changed & meant)}"
-        return done(self.stage, answer, None, self.twin, HOME)
+        return done(self.stage, answer, None, self.twin, HOME) or await self._session(answer)
+
+    async def _session(self, answer: Answer) -> str | None:
+        """Whether the answer begins a session."""
+        for door in self.access:
+            for where in captures_of(self.stage.document, door.variable) if answer.succeeded else ():
+                access = answer.capture(where)
+                if isinstance(access, str) and await door.opens_now(lambda _, access=access: access):  # type: ignore[misc]
+                    return f"it was answered {answer.describe()} with a new access token, which opens {door.key}"
+        return None
 
 
 async def sent_mailed(stage: Stage, ready: Call, variable: str, change: Change) -> tuple[Answer, frozenset[str]]:
     """Send a changed token to a route that was made ready; return the answer and the tables that it changed."""
     forged = change(mailed_token(stage, ready, variable))
-    stage.redactor.learn("forged token", forged)
+    _keep_secret(stage, mailed_token(stage, ready, variable), forged)
     sent = replace(ready, variables={**ready.variables, variable: forged})
     async with stage.watch(rest=False) as seen:
         answer = await call(stage, sent, sender=sender_of(stage, ready))
@@ -193,6 +248,11 @@ def mailed_token(stage: Stage, ready: Call, variable: str) -> str:
 
 
 def _with_token(stage: Stage, rendered: Rendered, genuine: str, token: str) -> Rendered:
-    stage.redactor.learn("forged token", token)
+    _keep_secret(stage, genuine, token)
     headers = {name: value.replace(genuine, token) for name, value in rendered.headers.items()}
     return replace(rendered, headers=headers)
+
+
+def _keep_secret(stage: Stage, genuine: str, token: str) -> None:
+    if token != genuine:
+        stage.redactor.learn("forged token", token)

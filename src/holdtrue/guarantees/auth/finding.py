@@ -6,11 +6,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
-from holdtrue.guarantees.auth.doors import GARBAGE, AccessDoor, MailedDoor, RefreshDoor, mailed_token, sent_mailed
+from holdtrue.guarantees.auth.doors import (
+    GARBAGE,
+    AccessDoor,
+    MailedDoor,
+    RefreshDoor,
+    WriteDoor,
+    mailed_token,
+    sent_mailed,
+)
 from holdtrue.guarantees.effects import business_tables, done
 from holdtrue.stage import Stage
 from holdtrue.stage.cast import Who
-from holdtrue.stage.play import HOME, call_well, ready_for, request_of
+from holdtrue.stage.play import HOME, call_well, principal_of, ready_for, request_of
 from holdtrue.stage.scene import Twin
 from holdtrue.stage.steps import StepFailedError
 from holdtrue.stage.tables import listed
@@ -43,6 +51,20 @@ async def _find_access_doors(stage: Stage) -> list[AccessDoor]:
         # What is recognised by the tenant's data first: an answer without any may look the same to everybody.
         ordered = sorted(of_kind.values(), key=lambda door: stage.cast.canary(HOME) not in door.twin.answer.text)
         found += [replace(door, main=number == 0) for number, door in enumerate(ordered)]
+    return found
+
+
+async def write_doors(stage: Stage) -> list[WriteDoor]:
+    """Guarded routes that change something: each may have a guard of its own."""
+    decisive = {_kind_of(carried(stage.cast, door.who)): door.variable for door in await access_doors(stage)}
+    found: list[WriteDoor] = []
+    for key, route in stage.document.routes.items():
+        if key.startswith(("GET ", "HEAD ")) or route.permission is None or route.before or route.after is not None:
+            continue
+        who = principal_of(stage, key)
+        variable = decisive.get(_kind_of(carried(stage.cast, who))) if who is not None else None
+        if who is not None and variable is not None:
+            found.append(WriteDoor(stage=stage, who=who, variable=variable, key=key))
     return found
 
 
@@ -135,7 +157,7 @@ def mailed_routes(stage: Stage) -> Iterator[tuple[MailedKind, str, str]]:
     for kind in mailed_kinds(stage.document):
         for key, route in stage.document.routes.items():
             variables = sorted(kind.variables & filled_with(stage.document, key))
-            if variables and route.permission is None and route.out_of_scope is None:
+            if variables and route.signature is None and route.out_of_scope is None:
                 yield kind, variables[0], key
 
 
@@ -150,7 +172,16 @@ async def mailed_door(stage: Stage, kind: MailedKind, variable: str, key: str) -
     answer, noise = await sent_mailed(stage, ready, variable, lambda _: GARBAGE)
     ready = await ready_for(stage, key)
     twin = await call_well(stage, ready)
-    door = MailedDoor(stage=stage, kind=kind, variable=variable, key=key, token=token, twin=twin, noise=noise)
+    door = MailedDoor(
+        stage=stage,
+        kind=kind,
+        variable=variable,
+        key=key,
+        token=token,
+        twin=twin,
+        noise=noise,
+        access=tuple(each for each in await access_doors(stage) if each.main),
+    )
     if done(stage, answer, None, twin, HOME) is not None:
         return None
     changed = business_tables(twin.rows, stage.document)

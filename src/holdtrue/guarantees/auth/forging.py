@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from holdtrue.contract.document import Document
-from holdtrue.guarantees.auth.doors import AccessDoor, Door
-from holdtrue.guarantees.auth.finding import access_doors, is_jwt, mailed_door, mailed_routes, refresh_door
+from holdtrue.guarantees.auth.doors import AccessDoor, Door, WriteDoor
+from holdtrue.guarantees.auth.finding import access_doors, is_jwt, mailed_door, mailed_routes, refresh_door, write_doors
 from holdtrue.guarantees.base import Case, Harm, Untried
 from holdtrue.stage import Stage
 from holdtrue.stage.steps import StepFailedError
@@ -37,6 +37,11 @@ async def jwt_doors(stage: Stage) -> Doors:
     if known is None:
         known = stage.known[jwt_doors] = await _find(stage)
     return cast("Doors", known)
+
+
+async def written_to(stage: Stage) -> list[Door]:
+    """Doors behind which something changes, and whose token is a JWT; their positive twins are made when need be."""
+    return [door for door in await write_doors(stage) if read_jws(door.token) is not None]
 
 
 async def _find(stage: Stage) -> Doors:
@@ -73,7 +78,7 @@ def no_probe() -> Untried:
 
 def everything_at(door: Door) -> bool:
     """Whether all variants are tried at a door, and not only the plainest."""
-    return door.main if isinstance(door, AccessDoor) else True
+    return door.main if isinstance(door, AccessDoor) else not isinstance(door, WriteDoor)
 
 
 def attempt(door: Door, name: str, forge: Forge, seen: str, cause: str | None = None) -> Case:

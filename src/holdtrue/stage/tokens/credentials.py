@@ -58,6 +58,14 @@ def filled_with(document: Document, key: str) -> set[str]:
     return (_used(key, route) - set(route.params)) | renamed
 
 
+def captures_of(document: Document, variable: str) -> list[str]:
+    """Where answers of the app have a variable, wherever the document captures it."""
+    found = [
+        step.capture[variable] for step in _steps(document) if isinstance(step, Request) and variable in step.capture
+    ]
+    return list(dict.fromkeys(found))
+
+
 def _used(key: str, request: Request | Route) -> set[str]:
     used = {*names(key), *json_names(request.json_), *json_names(request.query), *json_names(request.form or {})}
     return used | {*json_names(request.headers)}

@@ -84,7 +84,7 @@ class SigningKey:
                 raise AssertionError("a signing key has one of the two")
 
     def made(self, token: Jws) -> bool:
-        """Whether the token's signature is of this key (RFC 7518 §3; RFC 8037 for EdDSA, which RFC 9864 names Ed25519)."""
+        """Whether the token's signature is of this key (RFC 7518 §3; RFC 8037 and RFC 9864 for Ed25519)."""
         data, signature = token.protected.encode(), token.signature
         if self.secret is not None:
             return hmac.compare_digest(self._signature(data), signature)

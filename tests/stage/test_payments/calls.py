@@ -77,7 +77,13 @@ CUSTOMERS = (
     call("customers.search", {"query": "email:'a@example.com'"}, data__0__id="$a.id"),
     call("setup_intents.create", {"customer": "$a.id", "confirm": True, "payment_method": "pm_card_visa"}),
     call("setup_intents.create", {"customer": "$a.id"}, name="unset"),
+    call("setup_intents.update", "$unset.id", {"description": "Later"}, description="Later"),
     call("setup_intents.cancel", "$unset.id", status="canceled"),
+    call("setup_intents.list", {"customer": "$a.id"}, data__0__id="$unset.id"),
+    call("payment_methods.update", "$card.id", {"card": {"exp_year": 2040}}, card__exp_year=2040),
+    call(
+        "customers.payment_methods.retrieve", "$a.id", "$card.id", node="customers.retrievePaymentMethod", id="$card.id"
+    ),
     call(
         "setup_intents.create",
         {"customer": "$a.id", "confirm": True, "payment_method": "pm_card_chargeDeclined"},
@@ -250,6 +256,7 @@ SUBSCRIPTIONS = (
     act("bank.decline_customer", "$a.id", None),
     act("advance", 3 * DAY),
     call("subscriptions.retrieve", "$sub.id", status="active"),
+    call("subscriptions.search", {"query": "status:'active'"}, data__0__id="$sub.id"),
     call("subscriptions.cancel", "$sub.id", {"invoice_now": True}, status="canceled"),
     call("subscriptions.cancel", "$sub.id", code="resource_missing", status=404),
     call("subscriptions.create", {"customer": "$a.id", "items": []}, param="items"),
@@ -301,6 +308,7 @@ INVOICES = (
     call("invoice_items.create", {"customer": "$a.id", "invoice": "$void.id", "amount": 300, "currency": "usd"}),
     call("invoices.send_invoice", "$void.id", status="open"),
     call("invoices.void_invoice", "$void.id", status="void"),
+    call("invoices.search", {"query": "status:'void'"}, data__0__id="$void.id"),
     call("invoices.list", {"customer": "$a.id", "status": "paid", "limit": 3}),
 )
 
@@ -324,6 +332,25 @@ ACCOUNT = (
     call("products.create", {"name": "Theirs"}, options={"stripe_account": "$shop.id"}, name="theirs"),
     call("products.retrieve", "$theirs.id", code="resource_missing"),
     call("products.list", {}, options={"stripe_account": "acct_nobody"}, type="PermissionError", status=403),
+    call(
+        "billing_portal.configurations.create",
+        {
+            "name": "Mild",
+            "features": {
+                "subscription_cancel": {"enabled": True, "mode": "immediately"},
+                "subscription_update": {
+                    "enabled": True,
+                    "default_allowed_updates": ["quantity"],
+                    "products": [{"product": "$pro.id", "prices": ["$monthly.id"]}],
+                },
+            },
+        },
+        name="mild",
+        features__subscription_cancel__mode="immediately",
+    ),
+    call("billing_portal.configurations.update", "$mild.id", {"active": False}, active=False),
+    call("billing_portal.configurations.list", {"active": False}, data__0__id="$mild.id"),
+    call("billing_portal.sessions.create", {"customer": "$a.id", "configuration": "bpc_no"}, param="configuration"),
     call("billing_portal.sessions.create", {"customer": "$a.id", "return_url": "https://app.example.com"}),
     call("topups.list", {}, status=404, type="InvalidRequestError"),
 )

@@ -99,6 +99,18 @@ async def test_every_object_and_event_is_what_the_sdk_types_promise(
     assert {type_ for what, type_ in in_source() if what == "event"} - {event["type"] for event in events} == set()
 
 
+async def test_every_event_can_be_told_in_every_version(double: StripeDouble, client: stripe.StripeClient) -> None:
+    await run(TABLE, double, PythonHand(client))
+    for version in ("2020-08-27", "2022-11-15", "2024-06-20", "2025-03-31.basil", "2025-09-30.clover"):
+        bodies = [json.loads(double.webhooks.body(event, version)) for event in double.events]
+        assert {one["api_version"] for one in bodies} == {version}
+        subscriptions = [one["data"] for one in bodies if one["data"]["object"]["object"] == "subscription"]
+        early = version < versions.BASIL
+        assert {"current_period_end" in data["object"] for data in subscriptions} == {early}
+        renewed = [data for data in subscriptions if "items" in data.get("previous_attributes", {})]
+        assert {"current_period_end" in data["previous_attributes"] for data in renewed} == {early, False}
+
+
 async def test_before_basil_periods_and_invoices_hang_where_they_used_to(
     busy: tuple[StripeDouble, httpx.AsyncClient],
 ) -> None:

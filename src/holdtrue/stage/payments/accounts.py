@@ -1,4 +1,4 @@
-"""Accounts, their onboarding links, webhook endpoints and the billing portal: what apps only touch in passing."""
+"""Accounts, their onboarding links and webhook endpoints: what apps only touch in passing."""
 
 import re
 from typing import Any
@@ -103,25 +103,6 @@ def _link(books: Books, params: Params) -> Resource:
     }
 
 
-def _portal(books: Books, params: Params) -> Resource:
-    customer = books.get("customer", params.need("customer"), param="customer")
-    session = books.new_id("billing_portal.session")
-    return {
-        "id": session,
-        "object": "billing_portal.session",
-        "configuration": params.text("configuration") or "bpc_1StageDefaultConfiguration",
-        "created": books.now(),
-        "customer": customer["id"],
-        "customer_account": None,
-        "flow": params.echo("flow_data"),
-        "livemode": False,
-        "locale": params.text("locale"),
-        "on_behalf_of": params.text("on_behalf_of"),
-        "return_url": params.text("return_url"),
-        "url": f"https://billing.stripe.com/p/session/{session}",
-    }
-
-
 def _create_endpoint(books: Books, params: Params) -> Resource:
     url, enabled = params.need("url"), params.texts("enabled_events")
     if not enabled:
@@ -190,7 +171,6 @@ ROUTES = (
     Route("GET", "/v1/accounts/{id}", lambda books, _, identifier: books.get("account", identifier)),
     Route("POST", "/v1/accounts/{id}", _update_account),
     Route("POST", "/v1/account_links", _link),
-    Route("POST", "/v1/billing_portal/sessions", _portal),
     Route("POST", "/v1/webhook_endpoints", _create_endpoint),
     Route("GET", "/v1/webhook_endpoints", _list_endpoints),
     Route("GET", "/v1/webhook_endpoints/{id}", lambda books, _, one: books.get("webhook_endpoint", one)),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from holdtrue.stage.payments import payment_methods, subscriptions
+from holdtrue.stage.payments import errors, payment_methods, subscriptions
 from holdtrue.stage.payments.books import Books
 from holdtrue.stage.payments.listing import newest, page
 from holdtrue.stage.payments.params import Params
@@ -112,6 +112,13 @@ def _methods(books: Books, params: Params, identifier: str) -> Resource:
     return payment_methods.of_customer(books, params, identifier, f"/v1/customers/{identifier}/payment_methods")
 
 
+def _method(books: Books, _: Params, identifier: str, method: str) -> Resource:
+    found = books.get("payment_method", method)
+    if found["customer"] != identifier:
+        raise errors.no_such("PaymentMethod", method)
+    return found
+
+
 def _search(books: Books, params: Params) -> Resource:
     return search(newest(books.all("customer")), params, "/v1/customers/search", fields=("email", "name", "phone"))
 
@@ -124,4 +131,5 @@ ROUTES = (
     Route("POST", "/v1/customers/{id}", _update),
     Route("DELETE", "/v1/customers/{id}", _delete),
     Route("GET", "/v1/customers/{id}/payment_methods", _methods),
+    Route("GET", "/v1/customers/{id}/payment_methods/{method}", _method),
 )

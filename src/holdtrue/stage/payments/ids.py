@@ -10,6 +10,7 @@ _SHAPES = {
     "account": ("acct_1", 15),
     "account_link": ("alink_1", 15),
     "balance_transaction": ("txn_3", 23),
+    "billing_portal.configuration": ("bpc_1", 23),
     "billing_portal.session": ("bps_1", 23),
     "charge": ("ch_3", 23),
     "checkout.session": ("cs_test_a1", 56),

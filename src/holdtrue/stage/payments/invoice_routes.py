@@ -5,6 +5,7 @@ from holdtrue.stage.payments.books import Books
 from holdtrue.stage.payments.listing import newest, page
 from holdtrue.stage.payments.params import Params
 from holdtrue.stage.payments.routing import Route
+from holdtrue.stage.payments.search import search
 from holdtrue.stage.payments.store import Resource
 
 _DAY = 24 * 3600
@@ -161,6 +162,11 @@ def _mark_uncollectible(books: Books, _: Params, identifier: str) -> Resource:
     return invoices.mark_uncollectible(books, invoice)
 
 
+def _search(books: Books, params: Params) -> Resource:
+    fields = ("currency", "customer", "number", "status")
+    return search(newest(books.all("invoice")), params, "/v1/invoices/search", fields=fields)
+
+
 def _create_item(books: Books, params: Params) -> Resource:
     customer = books.get("customer", params.need("customer"), param="customer")["id"]
     quantity = params.integer("quantity", minimum=0)
@@ -217,6 +223,7 @@ def _payments(books: Books, params: Params) -> Resource:
 ROUTES = (
     Route("POST", "/v1/invoices", _create),
     Route("GET", "/v1/invoices", _list),
+    Route("GET", "/v1/invoices/search", _search),
     Route("GET", "/v1/invoices/{id}", lambda books, _, identifier: books.get("invoice", identifier)),
     Route("POST", "/v1/invoices/{id}", _update),
     Route("GET", "/v1/invoices/{id}/lines", _lines),

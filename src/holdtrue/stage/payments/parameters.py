@@ -22,6 +22,13 @@ KNOWN: dict[tuple[str, str], frozenset[str]] = {
         "external_account groups individual metadata settings tos_acceptance"
     ),
     ("GET", "/v1/balance_transactions"): _known(f"{_PAGE} created currency payout source type"),
+    ("GET", "/v1/billing_portal/configurations"): _known(f"{_PAGE} active is_default"),
+    ("POST", "/v1/billing_portal/configurations"): _known(
+        "business_profile default_return_url features login_page metadata name"
+    ),
+    ("POST", "/v1/billing_portal/configurations/{id}"): _known(
+        "active business_profile default_return_url features login_page metadata name"
+    ),
     ("POST", "/v1/billing_portal/sessions"): _known(
         "after_expiration configuration customer customer_account flow_data locale on_behalf_of return_url"
     ),
@@ -85,6 +92,7 @@ KNOWN: dict[tuple[str, str], frozenset[str]] = {
         "price_data pricing quantity quantity_decimal subscription tax_behavior tax_code tax_rates "
         "unit_amount_decimal"
     ),
+    ("GET", "/v1/invoices/search"): _known("limit page query"),
     ("POST", "/v1/invoices/{id}"): _known(
         "account_tax_ids application_fee_amount auto_advance automatic_tax automatically_finalizes_at "
         "collection_method custom_fields days_until_due default_payment_method default_source "
@@ -134,6 +142,7 @@ KNOWN: dict[tuple[str, str], frozenset[str]] = {
         "satispay scalapay sepa_debit sequra sofort sunbit swish twint type upi us_bank_account wechat_pay "
         "zip"
     ),
+    ("POST", "/v1/payment_methods/{id}"): _known("allow_redisplay billing_details card metadata us_bank_account"),
     ("POST", "/v1/payment_methods/{id}/attach"): _known("customer customer_account"),
     ("GET", "/v1/prices"): _known(f"{_PAGE} active created currency lookup_keys product recurring type"),
     ("POST", "/v1/prices"): _known(
@@ -166,6 +175,12 @@ KNOWN: dict[tuple[str, str], frozenset[str]] = {
         "metadata on_behalf_of payment_method payment_method_configuration payment_method_data "
         "payment_method_options return_url single_use usage use_stripe_sdk"
     ),
+    ("GET", "/v1/setup_intents"): _known(f"{_PAGE} attach_to_self created customer customer_account payment_method"),
+    ("POST", "/v1/setup_intents/{id}"): _known(
+        "allowed_payment_method_types attach_to_self customer customer_account description "
+        "excluded_payment_method_types flow_directions metadata payment_method payment_method_configuration "
+        "payment_method_data payment_method_options"
+    ),
     ("GET", "/v1/setup_intents/{id}"): _known("client_secret"),
     ("POST", "/v1/setup_intents/{id}/cancel"): _known("cancellation_reason"),
     ("POST", "/v1/setup_intents/{id}/confirm"): _known(
@@ -190,6 +205,7 @@ KNOWN: dict[tuple[str, str], frozenset[str]] = {
         f"{_PAGE} automatic_tax collection_method created current_period_end current_period_start customer "
         "customer_account plan price status test_clock"
     ),
+    ("GET", "/v1/subscriptions/search"): _known("limit page query"),
     ("POST", "/v1/subscriptions"): _known(
         "add_invoice_items application_fee_percent automatic_tax backdate_start_date billing_cycle_anchor "
         "billing_cycle_anchor_config billing_mode billing_schedules billing_thresholds cancel_at "

@@ -163,6 +163,22 @@ def _retrieve(books: Books, _: Params, identifier: str) -> Resource:
     return books.get("payment_method", identifier)
 
 
+def _update(books: Books, params: Params, identifier: str) -> Resource:
+    method = books.get("payment_method", identifier)
+    if method["customer"] is None:
+        raise errors.refused("You must save this PaymentMethod to a customer before you can update it.")
+    changes: Resource = {"metadata": params.metadata(method["metadata"])}
+    if params.has("card"):
+        card = params.nested("card")
+        dates = {name: card.integer(name) for name in ("exp_month", "exp_year") if card.has(name)}
+        changes["card"] = {**method["card"], **dates}
+    if params.has("billing_details"):
+        details = params.nested("billing_details")
+        told = {name: details.text(name) for name in ("email", "name", "phone") if details.sent(name)}
+        changes["billing_details"] = {**method["billing_details"], **told}
+    return books.change(method, "payment_method.updated", **changes)
+
+
 def _attach(books: Books, params: Params, identifier: str) -> Resource:
     customer = books.get("customer", params.need("customer"), param="customer")
     return attach(books, named(books, identifier), customer["id"])
@@ -199,6 +215,7 @@ ROUTES = (
     Route("POST", "/v1/payment_methods", _create),
     Route("GET", "/v1/payment_methods", _list),
     Route("GET", "/v1/payment_methods/{id}", _retrieve),
+    Route("POST", "/v1/payment_methods/{id}", _update),
     Route("POST", "/v1/payment_methods/{id}/attach", _attach),
     Route("POST", "/v1/payment_methods/{id}/detach", _detach),
 )

@@ -4,6 +4,7 @@ from typing import Any
 
 from holdtrue.stage.payments import errors, payment_methods
 from holdtrue.stage.payments.books import Books
+from holdtrue.stage.payments.listing import newest, page
 from holdtrue.stage.payments.params import Params
 from holdtrue.stage.payments.routing import Route
 from holdtrue.stage.payments.store import Resource
@@ -106,6 +107,26 @@ def _confirm_with(books: Books, params: Params, intent: Resource) -> Resource:
     return succeed(books, intent, method)
 
 
+def _update(books: Books, params: Params, identifier: str) -> Resource:
+    intent = books.live("setup_intent", identifier)
+    changes: dict[str, Any] = {"metadata": params.metadata(intent["metadata"])}
+    if params.sent("description"):
+        changes["description"] = params.text("description")
+    if params.has("customer"):
+        changes["customer"] = books.get("customer", params.need("customer"), param="customer")["id"]
+    return books.change(intent, None, **changes)
+
+
+def _list(books: Books, params: Params) -> Resource:
+    wanted = {name: params.text(name) for name in ("customer", "payment_method")}
+    found = [
+        intent
+        for intent in newest(books.all("setup_intent"))
+        if all(value in (None, intent[name]) for name, value in wanted.items())
+    ]
+    return page(found, params, "/v1/setup_intents", kind="setup_intent")
+
+
 def _cancel(books: Books, _: Params, identifier: str) -> Resource:
     intent = books.live("setup_intent", identifier)
     books.change(intent, None, status="canceled")
@@ -115,6 +136,8 @@ def _cancel(books: Books, _: Params, identifier: str) -> Resource:
 
 ROUTES = (
     Route("POST", "/v1/setup_intents", _create),
+    Route("GET", "/v1/setup_intents", _list),
+    Route("POST", "/v1/setup_intents/{id}", _update),
     Route("GET", "/v1/setup_intents/{id}", lambda books, _, identifier: books.get("setup_intent", identifier)),
     Route("POST", "/v1/setup_intents/{id}/confirm", _confirm),
     Route("POST", "/v1/setup_intents/{id}/cancel", _cancel),

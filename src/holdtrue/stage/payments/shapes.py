@@ -128,14 +128,27 @@ def _invoice_before_basil(shown: Resource, stored: Resource, version: str, store
 def _line_before_basil(shown: Resource, stored: Resource, version: str, store: AccountStore) -> None:
     parent = shown.pop("parent")
     details = parent["subscription_item_details"] or parent["invoice_item_details"]
-    pricing = shown.pop("pricing")
-    price = store.get("price", pricing["price_details"]["price"])
-    shown["price"] = shape(price, version, store)
+    shown["price"] = _priced(shown.pop("pricing"), version, store)
     shown["type"] = "subscription" if parent["subscription_item_details"] else "invoiceitem"
     shown["proration"] = details["proration"]
     shown["subscription"] = details["subscription"]
     shown["subscription_item"] = details.get("subscription_item")
     shown["tax_amounts"] = shown.pop("taxes")
+
+
+def _item_before_basil(shown: Resource, stored: Resource, version: str, store: AccountStore) -> None:
+    details = (shown.pop("parent") or {}).get("subscription_details") or {}
+    shown["subscription"] = details.get("subscription")
+    shown["subscription_item"] = details.get("subscription_item")
+    shown["price"] = price = _priced(shown.pop("pricing"), version, store)
+    shown["unit_amount"] = stored["amount"] if price is None else price["unit_amount"]
+    for name in ("proration_details", "net_amount"):
+        del shown[name]
+
+
+def _priced(pricing: Resource | None, version: str, store: AccountStore) -> Any:
+    price = None if pricing is None else store.get("price", pricing["price_details"]["price"])
+    return shape(price, version, store)
 
 
 def _invoice_of(shown: Resource, stored: Resource, version: str, store: AccountStore) -> None:
@@ -162,6 +175,7 @@ _OLDER: dict[str, tuple[tuple[str, _Step], ...]] = {
     "charge": ((versions.BASIL, _invoice_of), (versions.LATEST_CHARGE, _charge_with_refunds)),
     "checkout.session": ((versions.DAHLIA, _session_before_dahlia),),
     "invoice": ((versions.BASIL, _invoice_before_basil),),
+    "invoiceitem": ((versions.BASIL, _item_before_basil),),
     "line_item": ((versions.BASIL, _line_before_basil),),
     "payment_intent": ((versions.BASIL, _invoice_of), (versions.LATEST_CHARGE, _intent_with_charges)),
     "product": ((versions.MARKETING_FEATURES, _product_features),),

@@ -17,6 +17,7 @@ from holdtrue.stage.payments.books import Books
 from holdtrue.stage.payments.listing import newest, page
 from holdtrue.stage.payments.params import Params
 from holdtrue.stage.payments.routing import Route
+from holdtrue.stage.payments.search import search
 from holdtrue.stage.payments.store import Resource, clone
 
 _DAY = 24 * 3600
@@ -312,6 +313,10 @@ def _has_status(subscription: Resource, status: str | None) -> bool:
     return status in ("all", own)
 
 
+def _search(books: Books, params: Params) -> Resource:
+    return search(newest(books.all("subscription")), params, "/v1/subscriptions/search", fields=("status",))
+
+
 def _list_items(books: Books, params: Params) -> Resource:
     subscription = books.get("subscription", params.need("subscription"), param="subscription")
     return page(subscription["items"]["data"], params, "/v1/subscription_items", kind="subscription_item")
@@ -357,6 +362,7 @@ def _behavior(params: Params) -> str:
 ROUTES = (
     Route("POST", "/v1/subscriptions", _create),
     Route("GET", "/v1/subscriptions", _list),
+    Route("GET", "/v1/subscriptions/search", _search),
     Route("GET", "/v1/subscriptions/{id}", lambda books, _, identifier: books.get("subscription", identifier)),
     Route("POST", "/v1/subscriptions/{id}", _update),
     Route("DELETE", "/v1/subscriptions/{id}", _cancel),

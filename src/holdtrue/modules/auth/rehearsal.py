@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from holdtrue.contract import Call, Rehearsal
-from holdtrue.contract.document import Inbox, Mail, Principal, Refresh, Request, Resource
+from holdtrue.contract.document import Ending, Inbox, Mail, Principal, Refresh, Request, Resource
 
 VARIABLES = {
     "AUTH_PUBLIC_URL": "https://app.example.test",
@@ -78,6 +78,24 @@ REHEARSAL = Rehearsal(
         step=Request(request="POST /auth/refresh", json_={"refresh_token": "{refresh_token}"}, capture=TOKENS),
         probe="GET /auth/sessions",
     ),
+    endings={
+        "signed_out": Ending(
+            principal="owner",
+            steps=[Request(request="POST /auth/sign-out", json_={"refresh_token": "{refresh_token}"})],
+            probe="GET /auth/sessions",
+        ),
+        "signed_out_everywhere": Ending(
+            principal="owner", steps=[Request(request="DELETE /auth/sessions", as_="owner")], probe="GET /auth/sessions"
+        ),
+        "password_reset": Ending(
+            principal="owner",
+            steps=[
+                *RESET.before,
+                Request(request="POST /auth/reset", json_={"token": "{reset_token}", "password": "{password}"}),
+            ],
+            probe="GET /auth/sessions",
+        ),
+    },
     mail={
         "sign_up": Mail(
             to="{unique}@new.test", cause=Request(request="POST /auth/sign-up", json_={"email": "{unique}@new.test"})

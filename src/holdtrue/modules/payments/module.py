@@ -26,7 +26,7 @@ from holdtrue.modules.payments.flows.subscription import end_subscription
 from holdtrue.modules.payments.models import Base
 from holdtrue.modules.payments.settings import PaymentsSettings
 from holdtrue.modules.payments.terms import PaymentsPorts, Terms
-from holdtrue.modules.payments.webhooks.handlers import read_and_apply
+from holdtrue.modules.payments.webhooks.handlers import HANDLERS, read_and_apply
 from holdtrue.runtime import Module
 
 
@@ -104,5 +104,5 @@ def _contract(terms: Terms, sample: str, plan: str | None, buyer: str) -> Contra
             steps=[Request.model_validate(step)],
             events=["invoice.paid", "customer.subscription.created", "checkout.session.completed"],
         )
-    webhooks = {"stripe": Webhook(route=http.WEBHOOK, journeys=journeys)}
+    webhooks = {"stripe": Webhook(route=http.WEBHOOK, events=list(HANDLERS), journeys=journeys)}
     return replace(CONTRACT, effects=effects, rehearsal=Rehearsal(webhooks=webhooks))

@@ -136,13 +136,17 @@ async def _find(kinds: Kinds) -> list[Untried]:
 
 
 def _aliens(kinds: Kinds, door: Door) -> list[Door]:
-    """Doors of other kinds, one of each. That tokens of two access kinds differ in what they may is another promise."""
+    """Doors of other kinds, one of each; at the many guarded routes only the one that is most like an access token.
+
+    That tokens of two access kinds differ in what they may is another promise.
+    """
     others = {
         kinds.named(other): other
         for other in reversed(kinds.doors())
         if _group(other) != _group(door) and other.token != door.token
     }
-    return list(reversed(others.values()))
+    aliens = list(reversed(others.values()))
+    return aliens[:1] if door in kinds.guarded else aliens
 
 
 def _group(door: Door) -> object:

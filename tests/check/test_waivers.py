@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from holdtrue.check.waivers import DAYS, applied, write_baseline
+from holdtrue.check.baseline import DAYS, write_baseline
+from holdtrue.check.waivers import applied
 from holdtrue.contract.document import Document, Waiver
 from holdtrue.contract.errors import UsageError
 from holdtrue.contract.reader import read

@@ -105,7 +105,8 @@ async def _check(request: Request) -> Report:
         keep=request.keep,
         python=request.python,
     )
-    before = _subject(request.directory)
+    # Rules alone hold no app, so such a report need not say for the gate what it is about.
+    before = None if request.rules else _subject(request.directory)
     console = Console(stderr=to_stdout, highlight=False, markup=False, emoji=False)
     with TextWriter(console, verbose=request.verbose, report=not to_stdout) as text:
         # Closed here and now, so that a failing writer ends the app's processes as well.
@@ -129,13 +130,13 @@ async def _check(request: Request) -> Report:
 
 
 def _write_baseline(directory: Path, report: Report, console: Console) -> None:
-    from holdtrue.check import waivers
+    from holdtrue.check import baseline
     from holdtrue.contract import reader
     from holdtrue.contract.project import PROJECT_NAME
 
     loaded = reader.read(directory)
     file = loaded.path if loaded.lock is None else loaded.path.parent / PROJECT_NAME
-    written = waivers.write_baseline(report, file, date.today())
+    written = baseline.write_baseline(report, file, date.today())
     if not written:
         console.print("Baseline: nothing is broken that is not waived already; nothing was written.")
         return

@@ -28,6 +28,17 @@ async def post(raw: httpx.AsyncClient, path: str, account: str | None = None, **
     return dict(answer.json())
 
 
+def test_a_state_that_another_double_takes_over_leaves_it_the_secret_that_its_app_knows() -> None:
+    first, second = (StripeDouble(authority=None, seed="tests", clock=Clock(lambda: NOW)) for _ in range(2))
+    own = second.webhook_secret
+    second.restore(first.snapshot())
+    assert second.webhook_secret == own
+    rolled = first.webhooks.roll()
+    second.restore(first.snapshot())
+    assert second.webhook_secret == rolled
+    assert second.webhooks.secrets[0].value == own
+
+
 async def test_restoring_brings_back_objects_events_keys_clock_and_calls(
     double: StripeDouble, raw: httpx.AsyncClient
 ) -> None:

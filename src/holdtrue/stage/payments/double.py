@@ -120,14 +120,14 @@ class StripeDouble:
             world=self.world.snapshot(),
             kept=dict(self._keys.kept),
             calls=tuple(self.calls),
-            secrets=self.webhooks.secrets,
+            secrets=self.webhooks.snapshot(),
         )
 
     def restore(self, state: State) -> None:
         """Back to a snapshot. Outages, holds and what was found unmodelled stay."""
         self.world.restore(state.world)
         self._keys.kept = dict(state.kept)
-        self.webhooks.secrets = state.secrets
+        self.webhooks.restore(state.secrets)
         self.calls[:] = state.calls
 
     def advance(self, seconds: float) -> list[Event]:

@@ -71,6 +71,7 @@ class Webhooks:
         self._world = world
         self._open_books = open_books
         self.secrets: tuple[Secret, ...] = (Secret(value=secret),)
+        self._configured = secret
 
     def now(self) -> int:
         """The moment in which a delivery is signed unless it is said otherwise, in Unix seconds."""
@@ -124,6 +125,17 @@ class Webhooks:
             raise KeyError(f"'{endpoint_id}' is not a webhook endpoint: use an id of double.webhooks.endpoints()")
         store.put({**endpoint, "_secrets": [_noted(one) for one in _rolled(_secrets(endpoint), new, until)]})
         return new
+
+    def snapshot(self) -> tuple[Secret, ...]:
+        """The secrets of the configured endpoint; the one it began with, which its app knows, by no value.
+
+        So the state of one double can be given to another, whose app knows another first secret.
+        """
+        return tuple(replace(one, value="") if one.value == self._configured else one for one in self.secrets)
+
+    def restore(self, known: tuple[Secret, ...]) -> None:
+        """Back to a snapshot, of this double or of another."""
+        self.secrets = tuple(replace(one, value=one.value or self._configured) for one in known)
 
     def _valid(self, known: Sequence[Secret]) -> list[str]:
         """The newest first."""

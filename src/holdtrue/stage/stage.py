@@ -470,7 +470,9 @@ class Stage:
         return [mail.text or "", mail.html or ""]
 
     async def _command(self, command: Command, variables: Mapping[str, object]) -> str:
-        return await self.outfit.command(command, variables, self.database)
+        output = await self.outfit.command(command, variables, self.database)
+        self._acting()  # what it wrote may be work for the app
+        return output
 
     async def _equip(self, name: str) -> Build:
         return await self.outfit.equip(name, self.database)

@@ -8,7 +8,7 @@ from holdtrue.stage.payments.listing import newest, page
 from holdtrue.stage.payments.params import Params
 from holdtrue.stage.payments.routing import Route
 from holdtrue.stage.payments.store import Resource
-from holdtrue.stage.payments.subscription_routes import price_of, trial_end, trial_settings
+from holdtrue.stage.payments.subscription_params import price_of, trial_end, trial_settings
 
 _HOUR = 3600
 _MODES = ("payment", "setup", "subscription")

@@ -9,7 +9,7 @@ from holdtrue.stage.payments import (
     paying,
     payment_methods,
     prorations,
-    subscription_routes,
+    subscription_params,
     subscriptions,
 )
 from holdtrue.stage.payments.books import Books
@@ -126,7 +126,7 @@ class ScriptedCustomer:
         """Cancel a subscription in the billing portal, at the end of its period or at once."""
         start, books, subscription = self._portal(subscription_id)
         if at_period_end:
-            changes = subscription_routes.at_period_end(books, subscription, wanted=True)
+            changes = subscription_params.at_period_end(books, subscription, wanted=True)
             books.change(subscription, "customer.subscription.updated", **changes)
         else:
             subscriptions.end(books, subscription)
@@ -135,7 +135,7 @@ class ScriptedCustomer:
     def keep(self, subscription_id: str) -> list[Event]:
         """Take back a cancellation at the end of the period, in the billing portal."""
         start, books, subscription = self._portal(subscription_id)
-        changes = subscription_routes.at_period_end(books, subscription, wanted=False)
+        changes = subscription_params.at_period_end(books, subscription, wanted=False)
         books.change(subscription, "customer.subscription.updated", **changes)
         return self._world.events[start:]
 

@@ -85,6 +85,10 @@ KNOWN: dict[tuple[str, str], frozenset[str]] = {
         "pending_invoice_items_behavior rendering shipping_cost shipping_details statement_descriptor "
         "subscription transfer_data"
     ),
+    ("POST", "/v1/invoices/create_preview"): _known(
+        "automatic_tax currency customer customer_account customer_details discounts invoice_items issuer "
+        "on_behalf_of preview_mode schedule schedule_details subscription subscription_details"
+    ),
     ("POST", "/v1/invoices/{id}/finalize"): _known("auto_advance"),
     ("GET", "/v1/invoiceitems"): _known(f"{_PAGE} created customer customer_account invoice pending"),
     ("POST", "/v1/invoiceitems"): _known(

@@ -19,9 +19,11 @@ from holdtrue.stage.payments import (
     invoice_routes,
     payment_methods,
     portal,
+    previews,
     refunds,
     setup_intents,
     shapes,
+    subscription_item_routes,
     subscription_routes,
     versions,
 )
@@ -43,8 +45,10 @@ _RESOURCES = (
     invoice_routes,
     payment_methods,
     portal,
+    previews,
     refunds,
     setup_intents,
+    subscription_item_routes,
     subscription_routes,
 )
 

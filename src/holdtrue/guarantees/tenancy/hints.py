@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from holdtrue.stage import Stage
@@ -17,6 +17,8 @@ USUAL = ("tenant", "org", "organization", "account", "company", "workspace", "te
 class Hints:
     """Every way to name one tenant."""
 
+    number: str
+    """The tenant's id."""
     headers: dict[str, str]
     query: dict[str, object]
     fields: dict[str, object]
@@ -50,10 +52,10 @@ def hints_of(stage: Stage, tenant: str) -> Hints:
         headers |= {"X-Tenant-Slug": label, f"X-{word.capitalize()}-Slug": label}
         query |= {"slug": label, f"{word}_slug": label}
     own = [tenancy.tenant, f"{word}_id", *columns]
-    return Hints(headers=headers, query=query, fields=fields, own=frozenset(own))
+    return Hints(number=str(number), headers=headers, query=query, fields=fields, own=frozenset(own))
 
 
-def some(names: Iterable[str], hints: dict[str, object]) -> dict[str, object]:
+def some(names: Iterable[str], hints: Mapping[str, object]) -> dict[str, object]:
     """Those of the hints that have one of the names."""
     wanted = set(names)
     return {name: value for name, value in hints.items() if name in wanted}

@@ -37,6 +37,7 @@ from typing import NamedTuple
 from holdtrue.contract.document import Document
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
+from holdtrue.guarantees.tenancy.marks import Marks
 from holdtrue.guarantees.tenancy.ten042_id_of_another_tenant import foreign_names, tenant_routes
 from holdtrue.stage import Stage
 from holdtrue.stage.caching import shared
@@ -76,13 +77,15 @@ class Pair:
     key: str
     ready: dict[str, Call]
     senders: dict[str, Who]
+    marks: dict[str, Marks]
 
     @classmethod
     async def of(cls, stage: Stage, key: str, senders: dict[str, Who]) -> Pair:
         """From the scene; raises StepFailedError."""
         await stage.fresh()
         ready = {tenant: await make_ready(stage, key, tenant) for tenant in senders}
-        return cls(stage=stage, key=key, ready=ready, senders=senders)
+        marks = {tenant: Marks.of(stage, tenant) for tenant in senders}
+        return cls(stage=stage, key=key, ready=ready, senders=senders, marks=marks)
 
     def request(self, ask: Ask) -> Rendered:
         """What is sent: the address's ids and tenant headers, and the sender's own credentials and words."""
@@ -102,8 +105,11 @@ class Pair:
 
     def leaks(self, ask: Ask, answer: Answer) -> bool:
         """Whether an answer has the data of the tenant that did not ask."""
-        canary = self.stage.cast.canary(HOME if ask.sender == FOREIGN else FOREIGN)
-        return canary in answer.text or canary in str(answer.headers)
+        return self.marks[_other(ask.sender)].found(answer, self.request(ask))
+
+
+def _other(tenant: str) -> str:
+    return HOME if tenant == FOREIGN else FOREIGN
 
 
 async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
@@ -127,7 +133,7 @@ async def _in_turn(stage: Stage, key: str, senders: dict[str, Who]) -> Harm | No
         if pair.leaks(ask, answer):
             if await _leaks_cold(stage, key, senders, ask):
                 return None  # no cache is needed for that: TEN042 tells it
-            other = HOME if ask.sender == FOREIGN else FOREIGN
+            other = _other(ask.sender)
             return Harm(
                 seen=f"{key} was asked by tenant {other}, and then by {senders[ask.sender]}: answered "
                 f"{answer.describe()} with tenant {other}'s data. In a process that has just started the same request "
@@ -150,7 +156,9 @@ async def _leaks_cold(stage: Stage, key: str, senders: dict[str, Who], ask: Ask)
 def _on_the_way(pair: Pair, answer: Answer) -> Harm | None:
     """Whom a shared cache may give the answer to that the first tenant's own request got."""
     stage = pair.stage
-    if stage.cast.canary(HOME) not in answer.text or _address(pair.request(OWN)) != _address(pair.request(COLD)):
+    if not pair.marks[HOME].found(answer, pair.request(OWN)) or _address(pair.request(OWN)) != _address(
+        pair.request(COLD)
+    ):
         return None
     # The other one asks at the owner's address: a cache knows nothing of tenants.
     theirs = stage.player.headers(pair.senders[FOREIGN], HOME)

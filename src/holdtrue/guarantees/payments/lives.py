@@ -1,0 +1,174 @@
+"""What purchases leave at the provider, and what becomes of it there: subscriptions, charges that are refunded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from holdtrue.guarantees.base import Untried
+from holdtrue.guarantees.payments.aftermath import Chapter, Life
+from holdtrue.guarantees.payments.bought import Bought, purchases
+from holdtrue.guarantees.payments.pay001_forged_webhook import NEUTRAL
+from holdtrue.stage import Stage
+from holdtrue.stage.database import difference
+from holdtrue.stage.payments import Event
+from holdtrue.stage.play import deliver
+from holdtrue.stage.scene import Scene
+from holdtrue.stage.steps import StepFailedError
+
+UNPAID, PAID, ENDED = 1, 2, 3
+"""The chapters of a subscription."""
+FIRST_REFUND, SECOND_REFUND = 1, 2
+"""The chapters of a charge that is refunded in part, twice."""
+PENDING, SETTLED = 1, 2
+"""The chapters of a refund that takes time."""
+SEATS = 3
+"""A quantity that is not one more than before: a number that goes up by one may be a counter."""
+
+
+async def kept(bought: Bought) -> Scene:
+    """Bought and delivered, in order; saved once for each stage.
+
+    Raises:
+        StepFailedError: an event is not taken.
+    """
+    stage, name = bought.stage, (kept, bought.name)
+    known = stage.known.get(name)
+    if known is None:
+        await bought.begin(bought.scene)
+        await bought.in_order()
+        known = stage.known[name] = await stage.save()
+    return known  # type: ignore[return-value]
+
+
+async def bookkeeping(bought: Bought) -> frozenset[str]:
+    """The tables that an event changes which means nothing; found once for each stage."""
+    stage, name = bought.stage, (bookkeeping, bought.webhook)
+    known = stage.known.get(name)
+    if known is None:
+        scene = await kept(bought)
+        await bought.begin(scene)
+        neutral = stage.payments.webhooks.delivery(stage.payments.emit(*NEUTRAL))
+        await deliver(stage, bought.webhook, neutral, note="an event that means nothing")
+        await stage.rest()
+        changed = difference(scene.rows, await stage.rows(), stage.scene.catalog)
+        known = stage.known[name] = frozenset(changed.tables)
+    return known  # type: ignore[return-value]
+
+
+async def subscriptions(stage: Stage) -> list[Life | Untried]:
+    """Subscriptions: more seats whose payment fails, the payment made good, the end."""
+    return await _lives(stage, "subscription", _subscription)
+
+
+async def refunded_charges(stage: Stage) -> list[Life | Untried]:
+    """Charges of which somebody refunds a part, and then another part, in the provider's dashboard."""
+    return await _lives(stage, "charge", _refunded)
+
+
+async def slow_refunds(stage: Stage) -> list[Life | Untried]:
+    """Refunds made in the dashboard that are pending at first, and succeed later."""
+    return await _lives(stage, "refund", _slow)
+
+
+def charge_of(bought: Bought) -> str | None:
+    """The charge that a one-time payment left at the provider; None where none was made."""
+    payments = bought.stage.payments
+    session = payments.sessions[-1]
+    intent = session["payment_intent"]
+    found = [each for each in payments.all("charge") if each["payment_intent"] == intent and each["captured"]]
+    return str(found[-1]["id"]) if intent is not None and session["mode"] == "payment" and found else None
+
+
+def amount_of(bought: Bought, charge: str) -> int:
+    """What of a charge could be captured, in minor units."""
+    return next(int(each["amount_captured"]) for each in bought.stage.payments.all("charge") if each["id"] == charge)
+
+
+async def _lives(stage: Stage, kind: str, chapters: Callable[[Bought], list[Chapter]]) -> list[Life | Untried]:
+    known = stage.known.get((_lives, kind))
+    if known is None:
+        found = [await _life(bought, kind, chapters) for bought in await purchases(stage)]
+        known = stage.known[_lives, kind] = [each for each in found if each is not None]
+    return known  # type: ignore[return-value]
+
+
+async def _life(
+    bought: Bought | Untried, kind: str, chapters: Callable[[Bought], list[Chapter]]
+) -> Life | Untried | None:
+    if isinstance(bought, Untried):
+        return bought
+    try:
+        scene = await kept(bought)
+        await bought.begin(scene)
+        found = chapters(bought)
+        if not found:
+            return None
+        life = Life(bought=bought, kind=kind, chapters=found, kept=scene)
+        await life.learn()
+    except StepFailedError as error:
+        return Untried(subject=f"{bought.name} {kind}", reason=str(error))
+    return life
+
+
+# -- what the provider does ------------------------------------------------------------------------------------------
+
+
+def _subscription(bought: Bought) -> list[Chapter]:
+    session = bought.stage.payments.sessions[-1]
+    subscription, customer = session["subscription"], session["customer"]
+    if subscription is None:
+        return []
+    payments = bought.stage.payments
+
+    def fails() -> Sequence[Event]:
+        payments.bank.decline_customer(customer)
+        return payments.customer.change_subscription(subscription, quantity=SEATS)
+
+    def pays() -> Sequence[Event]:
+        payments.bank.decline_customer(customer, None)
+        return payments.customer.pay_invoice(payments.latest("invoice")["id"])
+
+    def ends() -> Sequence[Event]:
+        return payments.customer.cancel(subscription, at_period_end=False)
+
+    return [
+        Chapter(told="a payment for it failed", act=partial(_last_of, subscription, fails)),
+        Chapter(told="the payment was made good", act=partial(_last_of, subscription, pays)),
+        Chapter(told="it was ended", act=partial(_last_of, subscription, ends)),
+    ]
+
+
+def _last_of(identifier: str, act: Callable[[], Sequence[Event]]) -> Sequence[Event]:
+    """The last event about the object itself: what came just before is overtaken within the same second."""
+    return [event for event in act() if event.object_id == identifier][-1:]
+
+
+def _refunded(bought: Bought) -> list[Chapter]:
+    charge = charge_of(bought)
+    amount = amount_of(bought, charge) if charge else 0
+    parts = (amount // 4, amount // 2)
+    if charge is None or not parts[0]:
+        return []
+    return [
+        Chapter(told=f"{part} of {amount} were refunded", act=partial(bought.stage.payments.bank.refund, charge, part))
+        for part in parts
+    ]
+
+
+def _slow(bought: Bought) -> list[Chapter]:
+    charge, payments = charge_of(bought), bought.stage.payments
+    if charge is None:
+        return []
+
+    def begins() -> Sequence[Event]:
+        payments.bank.script_refunds("pending")
+        return payments.bank.refund(charge, amount_of(bought, charge) // 2 or None)
+
+    def settles() -> Sequence[Event]:
+        return payments.bank.settle_refund(payments.latest("refund")["id"], "succeeded")
+
+    return [
+        Chapter(told="it was made, and was pending", act=begins),
+        Chapter(told="it succeeded", act=settles),
+    ]

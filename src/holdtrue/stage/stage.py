@@ -412,9 +412,6 @@ class Stage:
         seen.rows = difference(before, await self.rows(), self.scene.catalog)
         self.player.evidence.add(
             "effects",
-            statements=[f"{item.process}: {item.sql}" for item in seen.statements],
-            calls=[f"{call.method} {call.path} → {call.status}" for call in seen.calls],
-            mails=[f"to {', '.join(mail.recipients)}: {mail.subject}" for mail in seen.mails],
             rows=seen.rows.describe(),
             facts={process: asdict(facts) for process, facts in facts_of(seen.statements).items()},
         )

@@ -1,6 +1,6 @@
 """What a check costs and finds, beside other tools: examples/plainshop as it is, and with each of its sabotages.
 
-Usage: python bench/check.py [SABOTAGE …]    such as ten042_order_read_by_id_alone; all of them when none is named
+Usage: python bench/check.py [all | SABOTAGE …]    such as ten042_order_read_by_id_alone; else the first of each place
 
 Prints seconds per place and per guarantee of a check of plainshop, from its own report. Then Schemathesis, Semgrep and
 Bandit on the same apps, each in an environment of its own that is made from the package registry and kept in the user's
@@ -78,6 +78,18 @@ class Sabotage:
 
 
 # -- apps -------------------------------------------------------------------------------------------------------------
+
+
+def chosen(wanted: list[str]) -> list[Path]:
+    """Patches by their names; else the first of each place, or all."""
+    patches = sorted(SABOTAGES.glob("*.patch"))
+    if wanted == ["all"]:
+        return patches
+    if not wanted:
+        return list({re.split(r"\d", patch.name)[0]: patch for patch in reversed(patches)}.values())[::-1]
+    unknown = set(wanted) - {patch.stem for patch in patches}
+    assert not unknown, f"there is no sabotage {', '.join(sorted(unknown))} in {SABOTAGES}"
+    return [patch for patch in patches if patch.stem in wanted]
 
 
 def sabotaged(patch: Path, below: Path) -> Sabotage:
@@ -365,14 +377,11 @@ def shown(tools: list[Tool], sabotages: list[Sabotage]) -> None:
 
 
 def main() -> None:
-    wanted = sys.argv[1:]
-    patches = sorted(SABOTAGES.glob("*.patch"))
-    unknown = set(wanted) - {patch.stem for patch in patches}
-    assert not unknown, f"there is no sabotage {', '.join(sorted(unknown))} in {SABOTAGES}"
+    patches = chosen(sys.argv[1:])
     with tempfile.TemporaryDirectory(prefix="holdtrue-bench-") as directory:
         scratch = Path(directory)
         sound = shutil.copytree(PLAINSHOP, scratch / "plainshop", ignore=LEFT_OUT)
-        sabotages = [sabotaged(patch, scratch / "sabotages") for patch in patches if not wanted or patch.stem in wanted]
+        sabotages = [sabotaged(patch, scratch / "sabotages") for patch in patches]
         holdtrue, routes = hold(sound, sabotages)
         print(f"{'tool':<14}{'plainshop':>10}{'false':>7}{'found':>9}{'median per sabotage':>21}")
         tools = [

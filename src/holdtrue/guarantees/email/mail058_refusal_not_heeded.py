@@ -34,15 +34,14 @@ from functools import partial
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
 from holdtrue.guarantees.email.refusals import (
-    AT_ONCE,
     BURST,
     FOR_GOOD,
     FOR_NOW,
     PATIENCE,
     Refused,
     another,
-    at_once,
     delivered,
+    is_burst,
     refused,
     tried_again,
 )
@@ -122,8 +121,8 @@ async def _wrong(stage: Stage, names: Sequence[str], reply: str, known: _Known) 
     if set(run.owed) - {name for name, to in run.owed.items() if run.faults[to].fired}:
         raise StepFailedError("no attempt was seen", where=f"mail.{names[0]}")
     for name, to in run.owed.items():
-        if (count := at_once(run.faults[to])) >= BURST * known.usual[name]:
-            return f"It was tried {count} times within {AT_ONCE:g} seconds, without a pause."
+        if run.at_first[name] >= BURST * known.usual[name] and is_burst(run.faults[to]):
+            return f"It was tried {run.at_first[name]} times, one attempt right after the other."
     if reply == FOR_GOOD:
         return await _others(stage, names, run) or await _for_good(stage, run, known)
     return await _for_now(stage, run, known) or await _others(stage, names, run)
@@ -139,15 +138,20 @@ async def _for_good(stage: Stage, run: Refused, known: _Known) -> str | None:
 
 
 async def _for_now(stage: Stage, run: Refused, known: _Known) -> str | None:
-    again = await tried_again(stage, run, known.usual)
+    """Attempts that follow each other at once are one: what counts is whether there is another when time has passed."""
+    at_first = run.at_first
+    again = await tried_again(stage, run, at_first)
     for name in run.owed.keys() - again.keys():
         # Where one never came again, nobody is waited for as long.
         patience = TIMER if known.lost - {name} else PATIENCE
         try:
-            await run.faults[run.owed[name]].reached(known.usual[name] + 1, patience=patience)
+            await run.faults[run.owed[name]].reached(at_first[name] + 1, patience=patience)
         except MailTimeoutError:
             known.lost.add(name)
-            return "It was never tried again, though a day was let pass and the app was started anew: it is lost."
+            tries = "" if at_first[name] == 1 else f" after {at_first[name]} attempts at once"
+            return (
+                f"It was never tried again{tries}, though a day was let pass and the app was started anew: it is lost."
+            )
     return None
 
 

@@ -14,8 +14,9 @@ from holdtrue.stage.steps import meets
 
 FOR_GOOD, FOR_NOW = "550 5.1.1 no such user here", "451 4.3.0 try again later"
 BURST = 6
-"""Attempts that no back-off makes within ``AT_ONCE`` seconds, however short it is set for a rehearsal."""
-AT_ONCE = 2.0
+"""Attempts before the app comes to rest even once: between two of them there was no pause worth the name."""
+GROWTH = 3
+"""The last two pauses of a back-off that doubles are more than so many times its first two."""
 PATIENCE = 10.0
 """Seconds on the wall that an attempt, or another mail, is waited for before it is said not to come."""
 
@@ -37,8 +38,8 @@ class Refused:
     """Recipient → what refuses it; it counts the attempts."""
     owed: dict[str, str]
     """Mail → recipient, where the request that causes it succeeded all the same."""
-    after: int
-    """How many mails had come by then."""
+    at_first: dict[str, int]
+    """Mail → attempts before the app came to rest: no time was let pass."""
 
 
 async def ready(stage: Stage, names: Sequence[str]) -> list[Owed]:
@@ -95,11 +96,10 @@ async def refused(stage: Stage, names: Sequence[str], reply: str) -> Refused:
         StepFailedError: a step was refused.
     """
     found = await ready(stage, names)
-    after = len(stage.mail.mails)
     faults = {to: stage.mail.refuse(Phase.RCPT, reply, to=to) for to in {each.to for each in found}}
     owed = await caused(stage, found)
     resting = asyncio.create_task(stage.rest())
-    bursts = [asyncio.create_task(_met(fault, BURST, PATIENCE)) for fault in faults.values()]
+    bursts = [asyncio.create_task(_met(fault, BURST, 2 * PATIENCE)) for fault in faults.values()]
     try:
         # Whoever tries again at once and for ever never rests.
         await asyncio.wait({resting, *bursts}, return_when=asyncio.FIRST_COMPLETED)
@@ -111,7 +111,7 @@ async def refused(stage: Stage, names: Sequence[str], reply: str) -> Refused:
         await resting
     resting.cancel()
     await asyncio.gather(resting, return_exceptions=True)
-    return Refused(faults=faults, owed=owed, after=after)
+    return Refused(faults=faults, owed=owed, at_first={name: faults[to].fired for name, to in owed.items()})
 
 
 async def _met(fault: Fault, times: int, patience: float) -> None:
@@ -120,27 +120,28 @@ async def _met(fault: Fault, times: int, patience: float) -> None:
         await fault.reached(times, patience=patience)
 
 
-def at_once(fault: Fault) -> int:
-    """How many attempts fell into the worst ``AT_ONCE`` seconds."""
-    return max((sum(start <= at < start + AT_ONCE for at in fault.moments) for start in fault.moments), default=0)
+def is_burst(fault: Fault) -> bool:
+    """Whether the first attempts follow each other without pauses that grow."""
+    moments = fault.moments[:BURST]
+    return len(moments) == BURST and moments[-1] - moments[-3] < GROWTH * (moments[2] - moments[0])
 
 
-async def tried_again(stage: Stage, run: Refused, usual: Mapping[str, int]) -> dict[str, int]:
-    """The mails that are tried more often than usual within a day and a restart, and how often.
+async def tried_again(stage: Stage, run: Refused, beyond: Mapping[str, int]) -> dict[str, int]:
+    """The mails that are tried more than so many times within a day and a restart, and how often.
 
     It ends as soon as each is.
     """
 
     def again() -> dict[str, int]:
         counts = {name: run.faults[to].fired for name, to in run.owed.items()}
-        return {name: count for name, count in counts.items() if count > usual[name]}
+        return {name: count for name, count in counts.items() if count > beyond[name]}
 
     for seconds in ROUNDS[1:]:
         if len(again()) == len(run.owed):
             return again()
         await stage.age(seconds)
         await stage.rest()
-    await asyncio.gather(*(_met(run.faults[to], usual[name] + 1, TIMER) for name, to in run.owed.items()))
+    await asyncio.gather(*(_met(run.faults[to], beyond[name] + 1, TIMER) for name, to in run.owed.items()))
     if len(again()) < len(run.owed):
         await stage.restart()
         await stage.rest()

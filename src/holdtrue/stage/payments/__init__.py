@@ -1,9 +1,8 @@
 """A Stripe for one run: an HTTPS server that the official SDKs cannot tell from the real one.
 
-Shapes and semantics follow https://docs.stripe.com/api; what is not modelled answers 404 and is listed.
+Shapes and semantics follow https://docs.stripe.com/api; what is not modelled answers 404 and is listed. `payments.chaos` has what can happen to deliveries.
 """
 
-from holdtrue.stage.payments import chaos
 from holdtrue.stage.payments.bank import Bank
 from holdtrue.stage.payments.calls import Call
 from holdtrue.stage.payments.clock import Clock
@@ -31,5 +30,4 @@ __all__ = [
     "State",
     "StripeDouble",
     "Webhooks",
-    "chaos",
 ]

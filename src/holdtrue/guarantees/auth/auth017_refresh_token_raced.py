@@ -136,7 +136,8 @@ class Race:
 
     def _renewed(self, answer: Answer) -> object | None:
         """The refresh token that an answer brings."""
-        token = answer.capture(self.session.told.step.capture["refresh_token"]) if answer.succeeded else None
+        where = self.session.told.step.capture.get("refresh_token")
+        token = answer.capture(where) if answer.succeeded and where is not None else None
         if token is not None:
             self.session.stage.redactor.learn_all({"refresh_token": token})
         return token

@@ -30,6 +30,7 @@ from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Absent, Case, Guarantee, Harm, Tried, Untried
 from holdtrue.stage import Stage
 from holdtrue.stage.climb import Climb, Refusal
+from holdtrue.stage.migrations import mover
 
 
 async def rehearse(stage: Stage) -> AsyncIterator[Tried]:
@@ -38,6 +39,7 @@ async def rehearse(stage: Stage) -> AsyncIterator[Tried]:
     if told is None:
         return
     await setting.scene_is_set.wait()
+    stage.at_close(mover(setting, told).close)
     climb = Climb(setting=setting, told=told, scene=stage.scene)
     stage.at_close(climb.leave)
     order = await climb.order()

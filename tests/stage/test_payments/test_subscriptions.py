@@ -80,8 +80,11 @@ async def test_an_unpaid_subscription_renews_with_drafts_only_and_lives_again_wh
     double.dunning = Dunning(retry_after_days=(), then="unpaid")
     made = await subscribe()
     assert statuses(past(double, made)) == ["active", "past_due", "unpaid"]
+    older = double.latest("invoice")["id"]
     renewed = double.advance(31 * DAY)
     assert types(renewed) == ["customer.subscription.updated", "invoice.created"]
+    assert renewed[0].object["latest_invoice"] == renewed[1].object_id
+    assert dict(renewed[0].previous or {})["latest_invoice"] == older
     double.bank.decline_customer(made.customer, None)
     paid = await call(client.v1.invoices.pay, renewed[1].object_id)
     assert paid.status == "paid"

@@ -1,6 +1,7 @@
 """A Stripe for one run: an HTTPS server that the official SDKs cannot tell from the real one.
 
-Shapes and semantics follow https://docs.stripe.com/api; what is not modelled answers 404 and is listed. `payments.chaos` has what can happen to deliveries.
+Shapes and semantics follow https://docs.stripe.com/api; what is not modelled answers 404 and is listed.
+`payments.chaos` has what can happen to deliveries.
 """
 
 from holdtrue.stage.payments.bank import Bank

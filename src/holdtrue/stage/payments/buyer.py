@@ -84,10 +84,8 @@ class Buyer:
             trial_settings=data["trial_settings"],
             _untold=late,
         )
-        if not late:
-            books.emit("customer.subscription.created", subscription)
         extra = [line for line in lines if not line[0]["recurring"]]
-        invoice = invoices.issue(books, subscription, "subscription_create", extra=extra)
+        invoice = invoices.first(books, subscription, extra=extra, tell=not late)
         if invoice["status"] == "open":
             invoice = paying.pay_invoice(books, invoice, self._card())
         subscription = books.get("subscription", subscription["id"])

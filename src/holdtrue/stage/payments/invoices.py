@@ -4,7 +4,7 @@ The lifecycle is https://docs.stripe.com/invoicing/overview, that of failed rene
 https://docs.stripe.com/billing/revenue-recovery/smart-retries.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from holdtrue.stage.payments import intents, invoice_objects, subscriptions
 from holdtrue.stage.payments.books import Books
@@ -21,10 +21,12 @@ def draft(
     *,
     extra: Sequence[subscriptions.Line] = (),
     period: bool = True,
+    tell: Mapping[str, Resource | None] | None = None,
 ) -> Resource:
     """A draft for the subscription's current period (unless not `period`), with what is pending for it.
 
-    `reason` is the invoice's `billing_reason`; `extra` are one-time prices.
+    `reason` is the invoice's `billing_reason`; `extra` are one-time prices. `tell` has an event of the subscription, by
+    type with what was before: it comes first, and knows the invoice already.
     """
     customer = books.get("customer", subscription["customer"])
     invoice = invoice_objects.draft(books, customer, subscription["currency"], reason, subscription)
@@ -36,8 +38,10 @@ def draft(
     if subscription["days_until_due"] is not None:
         invoice["due_date"] = books.now() + subscription["days_until_due"] * _DAY
     books.save(invoice)
-    books.emit("invoice.created", invoice)
     books.change(subscription, None, latest_invoice=invoice["id"])
+    for event, before in (tell or {}).items():
+        books.emit(event, subscription, before)
+    books.emit("invoice.created", invoice)
     return invoice
 
 
@@ -54,9 +58,10 @@ def _with_pending(books: Books, invoice: Resource, subscription: str | None, lin
     return invoice_objects.with_lines(invoice, [*lines, *added])
 
 
-def issue(books: Books, subscription: Resource, reason: str, *, extra: Sequence[subscriptions.Line] = ()) -> Resource:
-    """A finalised invoice: see `draft` and `finalize`."""
-    return finalize(books, draft(books, subscription, reason, extra=extra))
+def first(books: Books, subscription: Resource, *, extra: Sequence[subscriptions.Line] = (), tell: bool) -> Resource:
+    """The finalised first invoice of a subscription, of which it tells before: see `draft` and `finalize`."""
+    created: dict[str, Resource | None] = {"customer.subscription.created": None} if tell else {}
+    return finalize(books, draft(books, subscription, "subscription_create", extra=extra, tell=created))
 
 
 def finalize(books: Books, invoice: Resource, *, collect: bool = True) -> Resource:
@@ -92,15 +97,15 @@ def finalize(books: Books, invoice: Resource, *, collect: bool = True) -> Resour
         return invoice
     if invoice["amount_due"] == 0:
         return paid(books, invoice, None)
-    first = invoice["billing_reason"] == "subscription_create"
+    beginning = invoice["billing_reason"] == "subscription_create"
     named = "Payment for Invoice" if invoice["billing_reason"] == "manual" else "Subscription update"
     intent = intents.make(
         books,
         amount=invoice["amount_due"],
         currency=invoice["currency"],
         customer=invoice["customer"],
-        description="Subscription creation" if first else named,
-        setup_future_usage="off_session" if first else None,
+        description="Subscription creation" if beginning else named,
+        setup_future_usage="off_session" if beginning else None,
         _invoice=invoice["id"],
     )
     _link(books, invoice, intent)

@@ -2,7 +2,7 @@
 
 from holdtrue.stage.payments import invoices, paying, payment_methods, periods, subscriptions
 from holdtrue.stage.payments.books import Books
-from holdtrue.stage.payments.store import Resource
+from holdtrue.stage.payments.store import Resource, clone
 
 
 def renew(books: Books, subscription: Resource) -> None:
@@ -26,8 +26,10 @@ def begin(books: Books, subscription: Resource, start: int) -> None:
     finish = periods.end(subscription["billing_cycle_anchor"], start, recurring)
     status = subscription["status"] if subscription["status"] in ("past_due", "unpaid") else "active"
     items = subscriptions.with_period(subscription, start, finish)
-    books.change(subscription, "customer.subscription.updated", items=items, status=status)
-    invoice = invoices.draft(books, subscription, "subscription_cycle")
+    before = clone(subscription)
+    books.change(subscription, None, items=items, status=status)
+    told = {"customer.subscription.updated": before}
+    invoice = invoices.draft(books, subscription, "subscription_cycle", tell=told)
     paused = (subscription["pause_collection"] or {}).get("behavior")
     if paused == "keep_as_draft" or subscription["status"] == "unpaid":
         books.change(invoice, None, auto_advance=False)

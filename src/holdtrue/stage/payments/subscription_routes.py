@@ -54,8 +54,7 @@ def _create(books: Books, params: Params) -> Resource:
         )
     if invoiced and trial is None:
         books.change(subscription, None, status="active")
-    books.emit("customer.subscription.created", subscription)
-    invoice = invoices.issue(books, subscription, "subscription_create")
+    invoice = invoices.first(books, subscription, tell=True)
     if invoice["status"] == "open" and (invoiced or behavior != "default_incomplete"):
         paying.collect(books, invoice)
         if behavior == "error_if_incomplete":

@@ -86,16 +86,21 @@ def everything_at(door: Door) -> bool:
     return door.main if isinstance(door, AccessDoor) else not isinstance(door, WriteDoor)
 
 
-def attempt(door: Door, name: str, forge: Forge, seen: str, cause: str | None = None) -> Case:
+def attempt(
+    door: Door, name: str, forge: Forge, seen: str, cause: str | None = None, opened: set[str] | None = None
+) -> Case:
     """A case that sends a forged token to a door. ``seen`` says what was sent, and stands before what it achieved.
 
-    Tokens are read in one place, or should be: what is wrong at several doors is one cause.
+    Tokens are read in one place, or should be: what is wrong at several doors is one cause. It is added to ``opened``
+    once it was seen, so that it need not be shown at every route that writes.
     """
 
     async def play() -> Harm | None:
         achieved = await door.opens(lambda text: forge(genuine(text, door)).text)
         if achieved is None:
             return None
+        if opened is not None:
+            opened.add(cause or name)
         return Harm(seen=f"{seen} was sent to {door.name}: {achieved}.", where=door.where)
 
     return Case(name=f"{name} at {door.name}", play=play, cause=cause or name)

@@ -69,7 +69,6 @@ def _cases(door: Door, doors: Sequence[Door], opened: set[str]) -> list[Case]:
             "A token whose payload was changed after it was signed",
             "signature",
             opened,
-            opened,
         ),
     ]
     if everything_at(door):

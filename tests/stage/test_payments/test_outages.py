@@ -77,3 +77,15 @@ async def test_closing_the_double_ends_what_hangs(authority: Authority, double: 
             await double.close()
             with pytest.raises(GONE):
                 await waiting
+
+
+async def test_what_was_held_is_not_lost_when_another_call_is_refused_meanwhile(
+    double: StripeDouble, raw: httpx.AsyncClient
+) -> None:
+    with double.hold("POST /v1/customers") as hold:
+        asked = asyncio.create_task(create(raw))
+        await hold.arrived.wait()
+        assert (await raw.get("/v1/customers/cus_nobody")).status_code == 404
+        hold.release()
+        made = (await asked).json()
+    assert [one["id"] for one in double.all("customer")] == [made["id"]]

@@ -18,10 +18,15 @@ class Books:
     """One account, seen by one request (`request_id`) or by the world outside (`request_id` None)."""
 
     world: World
-    store: AccountStore
+    account: str
     version: str
     request_id: str | None = None
     idempotency_key: str | None = None
+
+    @property
+    def store(self) -> AccountStore:
+        """The account's objects; looked up each time, as the world may be put back while a request is held."""
+        return self.world.accounts[self.account]
 
     def now(self) -> int:
         """The double's present, in seconds."""

@@ -251,7 +251,7 @@ class StripeDouble:
             key = call.idempotency_key if call.method == "POST" else None
             books = Books(
                 world=self.world,
-                store=store,
+                account=store.account,
                 version=call.version,
                 request_id=call.request_id,
                 idempotency_key=key,
@@ -327,7 +327,7 @@ class StripeDouble:
         return self.world.accounts[account]
 
     def _books(self, store: AccountStore) -> Books:
-        return Books(world=self.world, store=store, version=self.world.api_version)
+        return Books(world=self.world, account=store.account, version=self.world.api_version)
 
     def _owner_books(self, identifier: str) -> Books:
         return self._books(self.world.owner(identifier))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from holdtrue.contract.document import Document
+from holdtrue.guarantees.base import Harm
 from holdtrue.guarantees.releases.lineage import tangles, target_of
+from holdtrue.guarantees.releases.rel043_two_heads import inspect
 from holdtrue.stage.survey import Revision
+from holdtrue.stage.survey.sources import Sources
 
 
 def revision(name: str, *parents: str, labels: tuple[str, ...] = (), needs: tuple[str, ...] = ()) -> Revision:
@@ -81,3 +87,19 @@ def test_a_name_that_two_files_have_is_told_once() -> None:
 )
 def test_what_a_deploy_goes_up_to_is_read_off_its_command(command: str | list[str] | None, target: str | None) -> None:
     assert target_of(command) == target
+
+
+def test_directories_of_an_unknown_tool_are_lines_of_their_own(tmp_path: Path) -> None:
+    for file, parent in (("shop/1", None), ("shop/2", "1"), ("shop/2b", "1"), ("other/1", None)):
+        path = tmp_path / f"{file}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"revision, down_revision = {path.stem!r}, {parent!r}\ndef upgrade(): ...\n")
+    document = Document.model_validate(
+        {
+            "app": {"name": "a"},
+            "process": {"start": "x", "migrate": "y"},
+            "migrations": {"tool": "command", "up": "u", "down": "d"},
+        }
+    )
+    found = [read for read in inspect(Sources(tmp_path), document) if isinstance(read, Harm)]
+    assert [(harm.where, harm.source) for harm in found] == [("revisions 2, 2b", "shop/2b.py:1")]

@@ -93,7 +93,7 @@ def test_several_version_locations_are_read_and_one_of_a_package_is_unread(tmp_p
 
 def test_revisions_of_another_command_are_found_by_what_they_say(tmp_path: Path) -> None:
     write(tmp_path, shop__migrations__a=PLAIN.format("a", None), shop__notes="down_revision = 'a word'\n")
-    write(tmp_path, **{".venv__lib__b": PLAIN.format("b", None)})
+    write(tmp_path, **{".venv__lib__b": PLAIN.format("b", None)}, tests__old__c=PLAIN.format("c", None))
     assert parents(read(tmp_path, tool="command", up="u", down="d")) == {"a": ()}
 
 

@@ -28,6 +28,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from functools import partial
+from itertools import groupby
+from pathlib import PurePosixPath
 
 from holdtrue.contract.document import Document
 from holdtrue.contract.words import Severity
@@ -36,7 +38,7 @@ from holdtrue.guarantees.releases.lineage import Tangle, tangles, target_of
 from holdtrue.stage import Stage
 from holdtrue.stage.migrations import mover
 from holdtrue.stage.survey import Revision
-from holdtrue.stage.survey.scripts import migration_scripts
+from holdtrue.stage.survey.scripts import Scripts, migration_scripts
 from holdtrue.stage.survey.sources import Sources
 
 LINELESS = "its migration tool takes the migrations in the order of their names, which cannot part"
@@ -50,10 +52,23 @@ def inspect(sources: Sources, document: Document) -> Iterable[Read]:
         return
     for reason in scripts.unread:
         yield Untried(subject="migrations", reason=reason)
-    # A command may bring revisions of packages along, as a composed app's does.
-    whole = not scripts.unread and (document.migrations is None or document.migrations.tool == "alembic")
-    for tangle in tangles(scripts.revisions, to=target_of(document.process.migrate), whole=whole):
-        yield _harm(tangle, source=f"{tangle.file}:{scripts.lines[tangle.file]}")
+    for revisions, whole in _lines(scripts, document):
+        for tangle in tangles(revisions, to=target_of(document.process.migrate), whole=whole):
+            yield _harm(tangle, source=f"{tangle.file}:{scripts.lines[tangle.file]}")
+
+
+def _lines(scripts: Scripts, document: Document) -> Iterable[tuple[list[Revision], bool]]:
+    """Revisions that one tool takes together, and whether these are all it has."""
+    if document.migrations is None or document.migrations.tool == "alembic":
+        yield list(scripts.revisions), not scripts.unread
+        return
+    # Found by what they say: of several directories each may be another database's, or have its parents in a package.
+    for _, together in groupby(sorted(scripts.revisions, key=_folder), key=_folder):
+        yield list(together), False
+
+
+def _folder(revision: Revision) -> PurePosixPath:
+    return PurePosixPath(revision.file).parent
 
 
 async def rehearse(stage: Stage) -> AsyncIterator[Tried]:

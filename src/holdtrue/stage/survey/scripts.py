@@ -25,6 +25,8 @@ _OPTIONS = (
     *("script_location", "version_locations", "path_separator", "version_path_separator"),
     "recursive_version_locations",
 )
+_ASIDE = frozenset(("test", "tests", "testing", "fixtures", "examples", "docs", "templates"))
+"""Directories with revisions that no deploy runs."""
 _UNKNOWN = object()
 
 
@@ -46,11 +48,15 @@ def migration_scripts(sources: Sources, document: Document) -> Scripts | None:
     """The revisions of an app; None where none of its files is an Alembic configuration or a revision.
 
     An app whose document says ``tool = "command"`` may use Alembic under another command: its files are found by what
-    they say.
+    they say, outside of tests.
     """
     told = document.migrations
     if told is not None and told.tool != "alembic":
-        files = [file for file in sources.mentioning("down_revision") if "upgrade" in _functions(file)]
+        files = [
+            file
+            for file in sources.mentioning("down_revision")
+            if "upgrade" in _functions(file) and _ASIDE.isdisjoint(file.path.split("/")[:-1])
+        ]
         return _scripts(files, None, []) if files else None
     config = sources.directory / (told.config if told is not None else "alembic.ini")
     if not config.is_file():

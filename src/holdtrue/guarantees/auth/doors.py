@@ -132,7 +132,17 @@ class WriteDoor:
             stage.doubt = self.key
         if not answered(answer, self.key).admitted and not seen.rows:
             return None
-        return done(stage, answer, seen.rows, await twin(stage, self.key), HOME)
+        achieved = done(stage, answer, seen.rows, await twin(stage, self.key), HOME)
+        return None if achieved is None or await self._open_to_nobody() else achieved
+
+    async def _open_to_nobody(self) -> bool:
+        """Whether the route asks for no token at all, so that none was taken for another (AUTH001)."""
+        stage = self.stage
+        await stage.reset()
+        ready = await make_ready(stage, self.key)
+        async with stage.watch(rest=False) as seen:
+            answer = await call(stage, ready, sender=None)
+        return done(stage, answer, seen.rows, await twin(stage, self.key), HOME) is not None
 
 
 @dataclass(frozen=True, kw_only=True)

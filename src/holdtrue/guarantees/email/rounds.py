@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 
-from holdtrue.contract.document import Document
+from holdtrue.contract.document import Document, Mail
 from holdtrue.contract.template import render
 from holdtrue.stage import Stage
 from holdtrue.stage.cast import Who
@@ -22,20 +22,22 @@ TIMER = 0.5
 """Seconds on the wall that a back-off kept in a process's memory is given."""
 
 
-async def prepare(stage: Stage, name: str, *, reset: bool = True) -> tuple[dict[str, object], str]:
-    """Reset, and play what comes before the mail's cause; return the variables and the recipient."""
+async def prepare(
+    stage: Stage, name: str, *, reset: bool = True, told: Mail | None = None
+) -> tuple[dict[str, object], str]:
+    """Reset, and play what comes before the mail's cause, or before another one's; return variables and recipient."""
     if reset:
         await stage.reset()
-    told = stage.document.mail[name]
+    told = told or stage.document.mail[name]
     variables: dict[str, object] = {}
     await stage.player.play(told.before, who=None, tenant=HOME, extra=variables)
     variables.setdefault("unique", stage.cast.unique())
     return variables, render(told.to, stage.cast.view(None, HOME, variables))
 
 
-async def cause(stage: Stage, name: str, variables: dict[str, object]) -> Answer:
-    """Play the step that causes the mail, and return the answer whatever it is."""
-    step = stage.document.mail[name].cause
+async def cause(stage: Stage, name: str, variables: dict[str, object], *, told: Mail | None = None) -> Answer:
+    """Play the step that causes the mail, or another one's, and return the answer whatever it is."""
+    step = (told or stage.document.mail[name]).cause
     sender: Who | None = stage.cast.who(step.as_, HOME) if step.as_ else None
     view = stage.cast.view(sender, HOME, variables)
     return await stage.player.send(step, sender=sender, tenant=HOME, view=view)

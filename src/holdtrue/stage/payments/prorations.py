@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from holdtrue.stage.payments import invoice_objects, invoices, paying, periods, subscriptions
 from holdtrue.stage.payments.books import Books
-from holdtrue.stage.payments.store import Resource
+from holdtrue.stage.payments.store import Resource, clone
 
 BEHAVIORS = ("always_invoice", "create_prorations", "none")
 
@@ -25,8 +25,8 @@ def change_items(
         end = periods.end(books.now(), books.now(), data[0]["price"]["recurring"])
         data = [{**entry, "current_period_start": books.now(), "current_period_end": end} for entry in data]
         changes = {**changes, "billing_cycle_anchor": books.now()}
-    items = {**subscription["items"], "data": data}
-    books.change(subscription, "customer.subscription.updated", items=items, **changes)
+    was = clone(subscription)
+    books.change(subscription, None, items={**subscription["items"], "data": data}, **changes)
     if behavior != "none" and billed and start <= at < finish:
         share = Fraction(finish - at, finish - start)
         for old, new in _pairs(before, data):
@@ -36,8 +36,10 @@ def change_items(
                 _item(books, subscription, new, share, (at, finish))
     waiting = invoice_objects.pending(books, subscription["customer"], subscription["id"])
     if not restarts and not (behavior == "always_invoice" and waiting):
+        books.change(was, "customer.subscription.updated", **subscription)
         return None
-    invoice = invoices.draft(books, subscription, "subscription_update", period=restarts)
+    told = {"customer.subscription.updated": was}
+    invoice = invoices.draft(books, subscription, "subscription_update", period=restarts, tell=told)
     return paying.collect(books, invoices.finalize(books, invoice))
 
 

@@ -106,7 +106,19 @@ def test_a_certain_harm_breaks_whatever_a_rehearsal_came_to(outcome: Outcome) ->
     read = inspected(guarantee(CERTAIN, rehearsed=True))
     result = joined(rehearsed(outcome), read)
     assert (result.outcome, result.confidence) == (Outcome.BROKEN, Confidence.CERTAIN)
-    assert joined(rehearsed(outcome), inspected(guarantee(SUSPECT, rehearsed=True))).outcome is outcome
+
+
+@pytest.mark.parametrize("outcome", [Outcome.KEPT, Outcome.NOT_RUN, Outcome.ERRORED, Outcome.BROKEN])
+def test_without_a_certain_harm_a_rehearsal_decides(outcome: Outcome) -> None:
+    for read in ((SUSPECT,), (), (Untried(subject="x", reason="y"),), (Absent(reason="z"),)):
+        assert joined(rehearsed(outcome), inspected(guarantee(*read, rehearsed=True))).outcome is outcome
+
+
+def test_what_the_running_app_cannot_be_asked_for_is_kept_where_the_source_decides_it() -> None:
+    absent = rehearsed(Outcome.NOT_PROMISED)
+    assert joined(absent, inspected(guarantee(rehearsed=True))).outcome is Outcome.KEPT
+    unread = inspected(guarantee(Absent(reason="it has no migrations"), rehearsed=True))
+    assert joined(absent, unread).outcome is Outcome.NOT_PROMISED
 
 
 def test_what_a_rehearsal_proved_is_not_told_twice() -> None:

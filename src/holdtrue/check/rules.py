@@ -28,6 +28,11 @@ class Inspected:
     seconds: float = 0.0
 
     @property
+    def decides(self) -> bool:
+        """Whether it could read all that it is about."""
+        return not (self.untried or self.absent or self.failed)
+
+    @property
     def breaks(self) -> bool:
         """Whether something is certain, and not suspected only."""
         return any(finding.confidence is not Confidence.SUSPECT for finding in self.findings)
@@ -107,8 +112,11 @@ def alone(guarantee: Guarantee, inspected: Inspected) -> Result:
 
 def joined(result: Result, inspected: Inspected | None) -> Result:
     """A result with what its rule found: what is certain breaks the guarantee, unless a rehearsal proved it already."""
-    if inspected is None or (not inspected.findings and not inspected.failed):
+    if inspected is None:
         return result
+    if result.outcome is Outcome.NOT_PROMISED and inspected.decides:
+        # What a rehearsal has no way to ask the running app for, the source has.
+        result = result.model_copy(update={"outcome": Outcome.KEPT, "confidence": Confidence.CERTAIN, "reason": ""})
     proved = {finding.fingerprint for finding in result.findings}
     findings = [*result.findings, *(each for each in inspected.findings if each.fingerprint not in proved)]
     changed: dict[str, object] = {"findings": findings}

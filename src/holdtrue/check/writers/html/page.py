@@ -60,8 +60,8 @@ _MEANING = {
         "and what is meant to work worked in the same rehearsal. Nothing is said about what it does not promise.",
     ),
     Verdict.BROKEN: (
-        "The app was started as it is and production was rehearsed on it. What is listed here happened; each finding "
-        "has the command that makes it happen again.",
+        "The app was started as it is and production was rehearsed on it. Each finding says what was seen, how sure "
+        "that is, and which command shows it again.",
     ),
     Verdict.UNDECIDED: (
         "Nothing was seen broken, but some guarantees could not be tried. Silence is not success: below is what each "
@@ -142,7 +142,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["moment"] = moment
+    environment.filters |= {"moment": moment, "sentence": _sentence}
     return environment
 
 

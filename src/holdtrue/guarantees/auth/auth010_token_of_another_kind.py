@@ -199,5 +199,5 @@ GUARANTEE = Guarantee(
     do_not="Do not tell the kinds apart by what claims they happen to have: two will have the same one day.",
     subjects=_kinds,
     rehearse=rehearse,
-    weight=2,
+    weight=4,
 )

@@ -67,7 +67,6 @@ class Life:
     """What the app has made of the purchase, and then of each chapter, when all came in order."""
     news: list[list[Event]] = field(default_factory=list)
     """The events of the purchase, and then of each chapter, of this order."""
-    _ends: dict[Order, list[str]] = field(default_factory=dict)
 
     @property
     def stage(self) -> Stage:
@@ -111,13 +110,10 @@ class Life:
         return Case(name=f"{self.name}: {name}", play=partial(self._otherwise, order, unless), cause=cause)
 
     async def _otherwise(self, order: Order, unless: Order | None) -> Harm | None:
-        if unless is not None:
-            if unless not in self._ends:
-                self._ends[unless] = await self._play(unless)
-            if self._ends[unless]:
-                return None
         wrong = await self._play(order)
-        return self.harm(self._told(order), wrong) if wrong else None
+        if not wrong or (unless is not None and await self._play(unless)):
+            return None
+        return self.harm(self._told(order), wrong)
 
     async def _play(self, order: Order) -> list[str]:
         bought, kept_late = self.bought, order.older == 0 and not order.again

@@ -93,7 +93,7 @@ class Cells:
 
 
 def sums(changed: Difference, catalog: Catalog, *, without: Collection[str] = ()) -> dict[tuple[str, str], Decimal]:
-    """By how much each amount has moved in sum over its table: (table, column) → how much. Keys and attempts are none."""
+    """By how much each amount moved in sum over its table: (table, column) → how much. Keys and attempts are none."""
     moved: dict[tuple[str, str], Decimal] = {}
     for table, changes in changed.tables.items():
         if table in without:

@@ -86,13 +86,14 @@ class Sold:
         rows = difference(before, await stage.rows(), stage.scene.catalog)
         return bool(set(rows.tables) - self.bookkeeping) or len(stage.mail.mails) > mails
 
-    def taken(self, lost: After, after: After) -> dict[str, Cell | None]:
-        """What is gone for good, as after a lost dispute: words → where."""
-        wrong: dict[str, Cell | None] = {}
-        for cell in after.cells.values:
-            if cell.row != NEW and after.cells.at(cell) == lost.cells.at(cell) and self._is_taken(cell, after.cells):
-                wrong[self._words(cell, after.cells)] = cell
-        return wrong | dict.fromkeys(self._withdrawn(lost.rows, after.rows))
+    def taken(self, after: After, lost: After | None = None) -> dict[str, Cell | None]:
+        """What is gone for good, as after a ``lost`` dispute where that is known: words → where."""
+        wrong: dict[str, Cell | None] = {
+            self._words(cell, after.cells): cell
+            for cell, values in after.cells.values.items()
+            if cell.row != NEW and (lost is None or lost.cells.at(cell) == values) and self._is_taken(cell, after.cells)
+        }
+        return wrong | dict.fromkeys(self._withdrawn(after.rows, lost.rows if lost else None))
 
     async def still_taken(self, lost: After, wrong: dict[str, Cell | None]) -> dict[str, Cell | None]:
         """What of it stays so when time passes and the app reconciles."""
@@ -103,7 +104,7 @@ class Sold:
         await reconcile(self.bought)
         now = await stage.rows()
         moved = Cells.of(aged, now, catalog)
-        withdrawn = set(self._withdrawn(lost.rows, difference(self.scene.rows, now, catalog)))
+        withdrawn = set(self._withdrawn(difference(self.scene.rows, now, catalog), lost.rows))
         return {
             words: cell
             for words, cell in wrong.items()
@@ -126,15 +127,16 @@ class Sold:
         words = isinstance(old, str) and isinstance(new, str) and old != "" and moment(old) is None
         return words and _STATE.search(cell.column) is not None
 
-    def _withdrawn(self, lost: Difference, after: Difference) -> Iterator[str]:
+    def _withdrawn(self, after: Difference, lost: Difference | None) -> Iterator[str]:
         """Tables of money into which the same was written as for a lost dispute, and nothing against it."""
         catalog = self.bought.stage.scene.catalog
-        mine, theirs = sums(after, catalog), sums(lost, catalog)
-        for (table, column), total in mine.items():
+        for (table, column), total in sums(after, catalog, without=self.bookkeeping).items():
             money = _BOOKS.search(table) and not _DISPUTE.search(table) and not _DISPUTE.search(column)
-            if not money or table in self.bookkeeping or theirs.get((table, column)) != total:
+            if not money or not self._is_amount(total) or not _said(after, table):
                 continue
-            if self._is_amount(total) and _said(after, table) and _said(after, table) == _said(lost, table):
+            if lost is None or (
+                sums(lost, catalog).get((table, column)) == total and _said(after, table) == _said(lost, table)
+            ):
                 yield f"{short(table)}.{column} of the new rows is {total} in sum"
 
     def _is_amount(self, moved: Decimal) -> bool:

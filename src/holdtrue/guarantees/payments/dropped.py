@@ -20,6 +20,8 @@ from holdtrue.stage.tables import qualified_all
 
 AGES = (0, 600, 3_600, 86_400, 165_000)
 """Seconds that pass before it is looked again; three days in all. What is settled later is lost to the customer."""
+SCHEDULED = (0, 3_600, AGES[-1])
+"""The ages at which the scheduler runs the app's command, if there is one."""
 RESTARTED = 600
 """The age at which every process is started anew: what a timer in memory waits for may be done at the start."""
 _DAY = 86_400
@@ -47,10 +49,13 @@ class Owed:
         for seconds in AGES:
             if seconds:
                 await stage.age(seconds)
-            left = await self._looked()
+            left = await self._left()
+            if left and seconds in SCHEDULED:
+                await reconcile(self.bought)
+                left = await self._left()
             if left and seconds == RESTARTED:
                 await stage.restart()
-                left = await self._looked()
+                left = await self._left()
             if not left:
                 return []
         return left
@@ -74,18 +79,12 @@ class Owed:
         ]
         return twice
 
-    async def _looked(self) -> list[str]:
-        stage = self.bought.stage
-        await stage.rest()
-        if not await self._left():
-            return []
-        await reconcile(self.bought)
-        return await self._left()
-
     async def _left(self) -> list[str]:
         stage = self.bought.stage
-        changed = difference(self.bought.scene.rows, await stage.rows(), stage.scene.catalog)
-        now = Cells.of(self.bought.scene.rows, await stage.rows(), stage.scene.catalog)
+        await stage.rest()
+        rows, catalog = await stage.rows(), stage.scene.catalog
+        changed = difference(self.bought.scene.rows, rows, catalog)
+        now = Cells.of(self.bought.scene.rows, rows, catalog)
         left = [
             f"{cell} is {self.cells.old[cell]!r} instead of {self.cells.told(cell)}"
             for cell in sorted(self.states)

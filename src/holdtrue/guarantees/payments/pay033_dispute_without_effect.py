@@ -86,9 +86,10 @@ async def _lost(one: Sold) -> Harm | None:
 
 
 async def _restored(one: Sold, verdict: Verdict) -> Harm | None:
+    if not one.taken(await one.closed(verdict)):
+        return None
     lost = await one.closed("lost")
-    after = await one.closed(verdict)
-    wrong = one.taken(lost, after)
+    wrong = one.taken(await one.closed(verdict), lost)
     if wrong:
         wrong = await one.still_taken(lost, wrong)
     if not wrong:

@@ -36,6 +36,7 @@ def calls(directory: Path, text: str) -> list[MetadataCall]:
         ("import shop.models as m\nm.Base.metadata.drop_all(bind)", "shop.models"),
         ("from shop import models\ntarget = models.Base.metadata\ntarget.create_all(bind)", "shop"),
         ("from shop.models import Order\nOrder.__table__.create(bind, checkfirst=True)", "shop.models"),
+        ("from shop.models import Base\nBase.metadata.tables['orders'].create(bind)", "shop.models"),
         ("from shop.models import make\ndef upgrade():\n    make(op.get_bind())", "shop.models"),
         ("from shop import models\ndef upgrade():\n    models.make(op.get_bind())", "shop.models"),
         ("import shop.models\ndef upgrade():\n    shop.models.make(op.get_bind())", "shop.models"),

@@ -160,15 +160,17 @@ async def _worker(stage: Stage, build: Build, recording: Recording, made: frozen
             statement.sqlstate in (MISSING, DENIED) or _is_of(made_table(statement.sql), made)
         )
 
-    async with asyncio.TaskGroup() as group:
+    try:
         await worker.start()
-        waits = [group.create_task(recording.seen(tells)), group.create_task(worker.exited.wait())]
+        waits = [asyncio.create_task(each) for each in (recording.seen(tells), worker.exited.wait())]
         try:
             await asyncio.wait(waits, timeout=WORKER_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in waits:
                 task.cancel()
-            await worker.kill()
+            await asyncio.gather(*waits, return_exceptions=True)
+    finally:
+        await worker.kill()
 
 
 def _own_tables(

@@ -89,8 +89,15 @@ def _models(call: ast.Call, names: _Names) -> str | None:
     func = call.func
     if not isinstance(func, ast.Attribute):
         return None
-    of_one = func.attr in _ONE and isinstance(func.value, ast.Attribute) and func.value.attr == "__table__"
+    of_one = func.attr in _ONE and _is_table(func.value)
     return _origin(func.value, names) if func.attr in _ALL or of_one else None
+
+
+def _is_table(node: ast.expr) -> bool:
+    """``Model.__table__``, or ``metadata.tables["name"]``."""
+    if isinstance(node, ast.Subscript):
+        return _word(node.value) == "tables"
+    return _word(node) == "__table__"
 
 
 def _origin(node: ast.expr, names: _Names, depth: int = _DEPTH) -> str | None:

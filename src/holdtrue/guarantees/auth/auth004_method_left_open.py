@@ -36,6 +36,7 @@ from dataclasses import dataclass, replace
 from holdtrue.contract.document import PARAMETER, Document, JsonValue
 from holdtrue.contract.errors import UsageError
 from holdtrue.contract.words import Severity
+from holdtrue.guarantees.auth.auth001_route_without_its_permission import achieved
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
 from holdtrue.guarantees.effects import business_tables
 from holdtrue.stage import Stage
@@ -106,12 +107,17 @@ def attempts(document: Document, path: Path, method: str) -> list[Attempt]:
 
 
 async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
-    """Each undeclared method of each guarded path, as nobody and as the colleague who may least."""
+    """Each method of each guarded path, as nobody and as the colleague who may least: undeclared ones, and declared
+    ones beside a neighbour that refuses the same sender.
+    """
     for path in paths(stage.document):
+        guarded = [key for key in path.keys if stage.document.routes[key].permission is not None]
+        for key in guarded if len(guarded) > 1 else ():
+            yield _neighbour(stage, guarded, key)
         for method in path.missing:
             yield _case(stage, path, method)
         try:
-            await twin(stage, next(key for key in path.keys if stage.document.routes[key].permission is not None))
+            await twin(stage, guarded[0])
         except StepFailedError as error:
             yield Untried(subject=path.text, reason=str(error))
 
@@ -142,6 +148,31 @@ def _case(stage: Stage, path: Path, method: str) -> Case:
         return None
 
     return Case(name=name, play=play, cause=name)
+
+
+def _neighbour(stage: Stage, guarded: list[str], key: str) -> Case:
+    def refused(sender: Who | None) -> list[str]:
+        """The routes of the path that must refuse a sender."""
+        routes = stage.document.routes
+        return [
+            each for each in guarded if sender is None or not stage.cast.holds(sender, str(routes[each].permission))
+        ]
+
+    async def play() -> Harm | None:
+        for sender in dict.fromkeys((None, least(stage))):
+            others = refused(sender)
+            if key not in others or len(others) == 1 or (harm := await achieved(stage, key, sender)) is None:
+                continue
+            for other in others:
+                if other != key and await achieved(stage, other, sender) is None:
+                    return Harm(
+                        seen=f"{key} was sent by {sender or 'nobody signed in'}, whom {other} refuses: {harm}.",
+                        where=key,
+                        clause=("routes", key, "permission"),
+                    )
+        return None
+
+    return Case(name=key, play=play, cause=key)
 
 
 async def _send(stage: Stage, attempt: Attempt, method: str, sender: Who | None) -> tuple[Answer, Difference | None]:
@@ -245,11 +276,11 @@ GUARANTEE = Guarantee(
     code="AUTH004",
     catalogue="T4",
     severity=Severity.CRITICAL,
-    promise="On the path of a guarded route no method is open that the document does not declare.",
+    promise="On the path of a guarded route no method is left open, whether the document declares it or not.",
     why="One forgotten method on a known address deletes or changes what its guarded neighbours protect.",
     do="Guard every method of the path, or take the handler out; declare each method that is meant to be there.",
     do_not="Do not guard by the method's name: the next method is open again.",
-    subjects=lambda document: [path.text for path in paths(document) if path.missing],
+    subjects=lambda document: [path.text for path in paths(document)],
     rehearse=rehearse,
     weight=3,
 )

@@ -148,7 +148,10 @@ def hold(sound: Path, sabotages: Iterable[Sabotage]) -> tuple[Tool, dict[str, se
         report, seconds = checked(sabotage.app, "--only", sabotage.code)
         tool.each.append(seconds)
         broken = [result for result in report["results"] if result["outcome"] == "broken"]
-        tool.found[sabotage.name] = bool(broken) or report["outcome"] == "refused"
+        if report["outcome"] == "refused":
+            print(f"holdtrue on {sabotage.name}: {report['why']}", flush=True)
+            continue
+        tool.found[sabotage.name] = bool(broken)
         where = {finding["where"] for result in broken for finding in result["findings"]}
         routes[sabotage.name] = {each for each in where if re.match(r"[A-Z]+ /", each)}
     return tool, routes
@@ -360,7 +363,7 @@ def told(tool: Tool) -> Tool:
     if tool.missing:
         print(f"{tool.name:<14}{tool.missing}", flush=True)
         return tool
-    found = f"{sum(tool.found.values())}/{len(tool.found)}"
+    found = f"{sum(tool.found.values())}/{len(tool.found)}"  # of those on which it could be tried
     each = f"{statistics.median(tool.each):.1f} s" if tool.each else "all at once"
     print(f"{tool.name:<14}{tool.seconds:>8.1f} s{tool.false.total():>7}{found:>9}{each:>21}", flush=True)
     return tool

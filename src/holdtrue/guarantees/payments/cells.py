@@ -68,7 +68,7 @@ class Cells:
     def told(self, cell: Cell) -> str:
         """A cell's values for a sentence."""
         values = self.at(cell) or ((self.old[cell],) if cell in self.old else ())
-        return ", ".join("null" if value is None else repr(text(value)) for value in values) or "as before"
+        return ", ".join(map(said, values)) or "as before"
 
     def moved(self, later: Cells, ignored: Collection[object] = ()) -> frozenset[Cell]:
         """The cells that stand for something and are otherwise ``later``.
@@ -90,6 +90,11 @@ class Cells:
             _is_near(value) or _mentions(value, ignored) or _counts(start, value)
             for start, value in zip(before or (later.old.get(cell),), after or (self.old.get(cell),), strict=True)
         )
+
+
+def said(value: Value) -> str:
+    """A value for a sentence."""
+    return "null" if value is None else repr(text(value)) if isinstance(value, str) else text(value)
 
 
 def sums(changed: Difference, catalog: Catalog, *, without: Collection[str] = ()) -> dict[tuple[str, str], Decimal]:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from holdtrue.guarantees.payments.aftermath import APART, listened, reconcile, take
 from holdtrue.guarantees.payments.bought import LEASE, Bought
-from holdtrue.guarantees.payments.cells import GONE, NEW, Cell, Cells, sums
+from holdtrue.guarantees.payments.cells import GONE, NEW, Cell, Cells, said, sums
 from holdtrue.guarantees.payments.lives import amount_of, bookkeeping, charge_of, kept
 from holdtrue.stage.database import Difference, difference
 from holdtrue.stage.database.looks import moment, scrub
@@ -144,7 +144,7 @@ class Sold:
 
     @staticmethod
     def _words(cell: Cell, now: Cells) -> str:
-        return f"{cell} is gone" if cell.column == GONE else f"{cell} is {now.told(cell)} and was {now.old[cell]!r}"
+        return f"{cell} is gone" if cell.column == GONE else f"{cell} is {now.told(cell)} and was {said(now.old[cell])}"
 
 
 async def sold(bought: Bought) -> Sold | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from holdtrue.guarantees.payments.aftermath import reconcile, take
 from holdtrue.guarantees.payments.bought import Bought
-from holdtrue.guarantees.payments.cells import NEW, Cell, Cells, sums
+from holdtrue.guarantees.payments.cells import NEW, Cell, Cells, said, sums
 from holdtrue.guarantees.payments.lives import bookkeeping, kept
 from holdtrue.stage.database import Difference, difference
 from holdtrue.stage.database.looks import moment, scrub
@@ -86,7 +86,7 @@ class Owed:
         changed = difference(self.bought.scene.rows, rows, catalog)
         now = Cells.of(self.bought.scene.rows, rows, catalog)
         left = [
-            f"{cell} is {self.cells.old[cell]!r} instead of {self.cells.told(cell)}"
+            f"{cell} is {said(self.cells.old[cell])} instead of {self.cells.told(cell)}"
             for cell in sorted(self.states)
             if cell not in now.values
         ]

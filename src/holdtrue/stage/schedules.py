@@ -111,6 +111,8 @@ class Turn:
     outcome: Outcome
     statement: str
     """Where it stands, or what it waits with; empty at its end."""
+    moment: float
+    """When the turn ended, on the clock of the evidence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,7 +258,13 @@ async def play(stage: Stage, schedule: Schedule, acts: tuple[Act, Act], stops: t
         "interleaving",
         schedule=str(schedule),
         turns=[
-            {"process": turn.process, "statement": turn.statement, "outcome": turn.outcome} for turn in played.turns
+            {
+                "process": turn.process,
+                "statement": turn.statement,
+                "outcome": turn.outcome,
+                "at": round(turn.moment - stage.player.evidence.began, 6),
+            }
+            for turn in played.turns
         ],
         answers=[answer.describe() for answer in played.answers],
         aborted=played.aborted,
@@ -298,7 +306,14 @@ class _Run:
         outcome, statement = await self._until(side, task, until)
         if outcome == "waits" and side.waited is None:
             side.waited = side.passed
-        self.turns.append(Turn(process=side.act.process, outcome=outcome, statement=statement))
+        self.turns.append(
+            Turn(
+                process=side.act.process,
+                outcome=outcome,
+                statement=statement,
+                moment=self._stage.player.evidence.clock(),
+            )
+        )
 
     async def _until(self, side: _Side, task: asyncio.Task[Answer], until: int | None) -> tuple[Outcome, str]:
         clock = asyncio.get_running_loop().time

@@ -31,6 +31,7 @@ from functools import partial
 
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Absent, Case, Guarantee, Harm, Tried, Untried
+from holdtrue.guarantees.payments.asking import never_asks
 from holdtrue.guarantees.payments.bought import purchases
 from holdtrue.guarantees.payments.dropped import Owed, owed
 from holdtrue.stage import Stage
@@ -64,6 +65,7 @@ async def _dropped(debt: Owed) -> Harm | None:
     bought = debt.bought
     left = await debt.never_delivered()
     if left:
+        _certain(debt)
         seen = (
             f"A customer paid, and {bought.types} never arrived. Three days and a restart later the app had not found "
             f"out: {'; '.join(left[:3])}."
@@ -77,6 +79,20 @@ async def _dropped(debt: Owed) -> Harm | None:
             f"all, and was applied a second time: {'; '.join(twice[:3])}."
         )
     return Harm(seen=seen, where=bought.stage.document.webhooks[bought.webhook].route, clause=bought.clause)
+
+
+def _certain(debt: Owed) -> None:
+    """Raise StepFailedError where a job that hangs on the wall clock may be all that did not run."""
+    stage, webhook = debt.bought.stage, debt.bought.webhook
+    if stage.document.webhooks[webhook].reconcile is None and not never_asks(stage.setting.copy):
+        raise StepFailedError(
+            "no event arrived, and the app did not find out by itself; but it may have a job that does, at times of "
+            "its own which a rehearsal cannot bring about",
+            where=debt.bought.name,
+            why="A job that did not run proves nothing.",
+            do=f"Name the command of that job as `reconcile` of [webhooks.{webhook}], or let the worker run it every "
+            "second by a setting in `process.env`.",
+        )
 
 
 GUARANTEE = Guarantee(

@@ -27,7 +27,7 @@ def test_code_that_reads_from_the_provider_may_find_out(tmp_path: Path, reads: s
 
 
 def test_what_tests_and_installed_packages_ask_counts_for_nothing(tmp_path: Path) -> None:
-    (tmp_path / "pay.py").write_text(MAKES)
+    (tmp_path / "pay.py").write_text(f"{MAKES}@event.listens_for(Session, 'after_flush')\nsession.get(Order, 1)\n")
     for folder in ("tests", "node_modules"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "sdk.js").write_text("stripe.events.list()")

@@ -18,9 +18,9 @@ from holdtrue.stage.survey.sources import LARGEST
 _CODE = (".py", ".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".rb", ".php", ".go", ".java", ".kt", ".cs", ".ex", ".rs")
 _TESTS = ("test", "tests", "spec", "specs", "__tests__")
 _OBJECTS = r"(?:sessions?|payment_?intents?|events?|charges?|subscriptions?|invoices?|balance_?transactions?|refunds?)"
-_MAKES = re.compile(rf"(?i)\b{_OBJECTS}(?:\.|::|->|\(\)\.)(?:create|new)")
+_MAKES = re.compile(rf"(?i)\b{_OBJECTS}(?:\.|::|->|\(\)\.)create")
 _READS = re.compile(
-    rf"(?i){_OBJECTS}(?:\.|::|->|\(\)\.)(?:retrieve|list|search)\w*\(|auto_?paging|/v1/{_OBJECTS}|raw_?request"
+    rf"(?i){_OBJECTS}(?:\.|::|->|\(\)\.)(?:retrieve|list|search)(?:_?async)?\(|auto_?paging|/v1/{_OBJECTS}|raw_?request"
 )
 """How official SDKs read, in any language, and addresses of the API for who uses none."""
 

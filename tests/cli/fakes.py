@@ -30,6 +30,7 @@ class Options:
     stages: int | None = None
     keep: bool = False
     python: str | None = None
+    rules: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,7 +82,7 @@ def describe(
             global_={each.name: each.global_ for each in tables if each.global_},
             removals=merged["removals"],
         ),
-        webhooks=merged["webhooks"],
+        webhooks={name: _located(webhook, target) for name, webhook in merged["webhooks"].items()},
         mail=merged["mail"],
         audit=doc.Audit(
             tables=audit,
@@ -92,6 +92,14 @@ def describe(
         else None,
         tables_out_of_scope=RUNTIME_TABLES,
     )
+
+
+def _located(webhook: doc.Webhook, target: str) -> doc.Webhook:
+    """A module does not know where the app puts its assembly; its commands say ``{assembly}``."""
+    command = webhook.reconcile
+    if not isinstance(command, str):
+        return webhook
+    return webhook.model_copy(update={"reconcile": command.replace("{assembly}", target)})
 
 
 def _arrived(principals: Mapping[str, doc.Principal], contracts: Sequence[Contract]) -> dict[str, doc.Principal]:

@@ -68,14 +68,12 @@ class Scratch:
     def __init__(self, setting: Setting, told: Migrations) -> None:
         self._setting = setting
         self._told = told
-        self._count = 0
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[str]:
         """An empty database, as a deploy finds it."""
         setting = self._setting
-        self._count += 1
-        database = await setting.empty_database(f"migrations{self._count}")
+        database = await setting.empty_database(f"migrations{next(setting.walks)}")
         try:
             await setting.migration_wire.swap(database)
             yield database

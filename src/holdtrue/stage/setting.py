@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,8 @@ class Setting:
     migration_wire: Wire = field(init=False)
     mover: Mover | None = None
     """What takes the migrations one by one, once somebody asked for it."""
+    walks: Iterator[int] = field(default_factory=lambda: count(1))
+    """Numbers for the databases that migrations are tried on: several may be walked at a time."""
     base: str = ""
     """The database as the migrations leave it, frozen."""
     scene: Scene | None = None

@@ -104,5 +104,12 @@ def _contract(terms: Terms, sample: str, plan: str | None, buyer: str) -> Contra
             steps=[Request.model_validate(step)],
             events=["invoice.paid", "customer.subscription.created", "checkout.session.completed"],
         )
-    webhooks = {"stripe": Webhook(route=http.WEBHOOK, events=list(HANDLERS), journeys=journeys)}
-    return replace(CONTRACT, effects=effects, rehearsal=Rehearsal(webhooks=webhooks))
+    webhook = Webhook(
+        route=http.WEBHOOK,
+        events=list(HANDLERS),
+        reconcile=f"{{python}} -m holdtrue.assembly enqueue {{assembly}} {RECONCILE.name}",
+        journeys=journeys,
+    )
+    # A rehearsal's events are seconds old when it asks for what never arrived.
+    env = {"PAYMENTS_RECONCILE_AFTER_SECONDS": "0"}
+    return replace(CONTRACT, effects=effects, rehearsal=Rehearsal(webhooks={"stripe": webhook}, env=env))

@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 PATCHES = sorted(HERE.glob("*.patch"))
 ACCUSING = {Outcome.BROKEN, Outcome.ERRORED, Outcome.NOT_RUN}
 FALSELY_ACCUSED = {
-    "queue_worker": "PAY011: after a killed worker and an hour of ageing, the row is read an hour off what the app wrote",
+    "queue_worker": "PAY011: after a kill and an hour of ageing, a row is compared an hour off what the app wrote",
 }
 """Where the check is wrong, and not the rewrite: strict, so that whoever mends the check takes it off."""
 

@@ -13,10 +13,6 @@ from holdtrue.contract.words import Outcome, Verdict
 HERE = Path(__file__).parent
 PATCHES = sorted(HERE.glob("*.patch"))
 ACCUSING = {Outcome.BROKEN, Outcome.ERRORED, Outcome.NOT_RUN}
-FALSELY_ACCUSED = {
-    "queue_worker": "PAY011: after a kill and an hour of ageing, a row is compared an hour off what the app wrote",
-}
-"""Where the check is wrong, and not the rewrite: strict, so that whoever mends the check takes it off."""
 
 
 def _rewritten(patch: Path, folder: Path) -> Path:
@@ -27,11 +23,6 @@ def _rewritten(patch: Path, folder: Path) -> Path:
     return copy
 
 
-def _marks(patch: Path) -> list[pytest.MarkDecorator]:
-    reason = FALSELY_ACCUSED.get(patch.stem)
-    return [pytest.mark.xfail(reason=reason, raises=AssertionError)] if reason else []
-
-
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)
 def test_a_rewrite_applies_and_is_python(patch: Path, tmp_path: Path) -> None:
     for source in _rewritten(patch, tmp_path).rglob("*.py"):
@@ -39,7 +30,7 @@ def test_a_rewrite_applies_and_is_python(patch: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("patch", [pytest.param(each, id=each.stem, marks=_marks(each)) for each in PATCHES])
+@pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)
 def test_a_rewrite_is_held(patch: Path, tmp_path: Path) -> None:
     report = asyncio.run(report_of(_rewritten(patch, tmp_path)))
     assert not [result for result in report.results if result.outcome in ACCUSING], told(report.results)

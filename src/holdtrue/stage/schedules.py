@@ -201,12 +201,17 @@ class Exploration:
     def note(self, schedule: Schedule, played: Played) -> None:
         """Learn from what came of a schedule."""
         other = _other(schedule.turns[0][0])
-        if played.waited[other]:
+        process = played.turns[1].process if len(played.turns) > 1 else ""
+        for_a_lock = any(
+            turn.process == process and turn.outcome == "waits" and turn.statement for turn in played.turns
+        )
+        if played.waited[other] and for_a_lock:
             self._reached[schedule] = played.passed[other]
 
     def __iter__(self) -> Iterator[Schedule]:
         """Each schedule once; what was noted of the earlier ones decides about the later."""
-        yield from self._new(_one_preemption(self._first, self._second, alike=self._alike))
+        once = _one_preemption(self._first, self._second, alike=self._alike)
+        yield from self._new(each for each in once if not self._waits_as_before(each))
         twice = [each for each in _two_preemptions(self._first, self._second, alike=self._alike) if self._differs(each)]
         yield from self._new(twice if len(twice) <= MOST_TWICE else self._random.sample(twice, MOST_TWICE))
         if self._first.count + self._second.count > 2:
@@ -219,10 +224,20 @@ class Exploration:
                 self._tried[each] = None
                 yield each
 
+    def _waits_as_before(self, schedule: Schedule) -> bool:
+        """Whether the second waits, as at an earlier stop: for a lock that the first has held since, uncommitted."""
+        side, at = schedule.turns[0]
+        told = (self._first, self._second)[side].told
+        earlier = (each.turns[0] for each in self._reached if each.preemptions == 1)
+        return at is not None and any(
+            one == side and then is not None and then < at and not told & frozenset(range(then, at))
+            for one, then in earlier
+        )
+
     def _differs(self, schedule: Schedule) -> bool:
         """Whether a second preemption can tell more than the first alone."""
         (side, at), (other, then), *_ = schedule.turns
-        if at is None or then is None:
+        if at is None or then is None or self._waits_as_before(schedule):
             return False
         stops = (self._first, self._second)
         reached = self._reached.get(Schedule(((side, at), (other, None), (side, None))), then + 1)

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from holdtrue.stage.client import Answer
 from holdtrue.stage.evidence import Evidence
-from holdtrue.stage.schedules import Act, Exploration, Played, Schedule, Stops, play
+from holdtrue.stage.schedules import Act, Exploration, Played, Schedule, Stops, Turn, play
 from holdtrue.stage.wire import Listener
 
 from .conftest import Bench
@@ -131,6 +131,14 @@ async def test_a_deadlock_is_an_outcome(pair: _Pair) -> None:
     assert sorted(answer.status or 0 for answer in played.answers) == [200, 500]
 
 
+def _second_waits() -> Played:
+    held = Turn(process="web1", outcome="held", statement="UPDATE", moment=0.0)
+    waits = Turn(process="web2", outcome="waits", statement="UPDATE", moment=0.1)
+    return Played(
+        answers=(_answer(200), _answer(200)), turns=[held, waits], passed=(3, 0), waited=(False, True), aborted=[]
+    )
+
+
 def _stops(count: int, *told: int) -> Stops:
     return Stops(frozenset({"write"}), frozenset({"commit"}), count, frozenset(told))
 
@@ -151,9 +159,19 @@ def test_where_the_second_waits_its_later_stops_are_not_tried() -> None:
     tried = []
     for schedule in exploration:
         tried.append(schedule)
-        waits = Played(answers=(_answer(200), _answer(200)), turns=[], passed=(3, 0), waited=(False, True), aborted=[])
-        exploration.note(schedule, waits)
+        exploration.note(schedule, _second_waits())
     assert all(schedule.preemptions != 2 for schedule in tried[:-3])
+
+
+def test_a_lock_that_is_held_until_the_commit_is_waited_for_once() -> None:
+    exploration = Exploration(_stops(4, 3), _stops(4, 3), alike=True, seed=SEED)
+    tried = []
+    for schedule in exploration:
+        tried.append(str(schedule))
+        if schedule.turns[0] == (0, 1):
+            exploration.note(schedule, _second_waits())
+    assert tried[:2] == ["first to stop 1, second whole, first whole", "first to stop 2, second whole, first whole"]
+    assert "first to stop 3, second whole, first whole" not in tried
 
 
 def test_the_sample_is_the_same_for_the_same_seed() -> None:

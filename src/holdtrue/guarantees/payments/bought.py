@@ -124,19 +124,38 @@ class Bought:
         differences = await self.settled()
         return self.harm(told, differences) if differences else None
 
-    async def settled(self, *, aged: bool = False) -> list[str]:
-        """What is otherwise than after one undisturbed delivery, now and when leases and timers have run out.
-
-        ``aged`` says that they have run out already.
-        """
+    async def settled(self) -> list[str]:
+        """What is otherwise than after one undisturbed delivery, now and when leases and timers have run out."""
         await self.stage.rest()
-        if not aged:
-            if not (await self.relation.expected()).differences(await self.relation.state()):
-                return []
-            await self.stage.age(LEASE)
-            await self.stage.rest()
+        if not (await self.relation.expected()).differences(await self.relation.state()):
+            return []
+        await self.stage.age(LEASE)
+        await self.stage.rest()
         late = await self.relation.state()
         return (await self.relation.expected(LEASE)).differences(late)
+
+    async def settled_after_a_lease(self, step: Step) -> list[str]:
+        """The same, where a lease has run out between an event's delivery and its processing.
+
+        What was written before has aged since, and what was written afterwards has not. So a cell is otherwise only
+        where it differs from both: from a delivery that was processed before time passed, and from one that was after.
+        """
+        await self.stage.rest()
+        late = await self.relation.state()
+        before = (await self.relation.expected(LEASE)).differences(late)
+        if not before:
+            return []
+        after = await self.relation.alike(partial(self._processed_late, step)).expected()
+        otherwise = {_cell(difference) for difference in after.differences(late)}
+        return [difference for difference in before if _cell(difference) in otherwise]
+
+    async def _processed_late(self, step: Step) -> None:
+        await self.begin(step.before)
+        await deliver_well(self.stage, self.webhook, step.event)  # the worker is parked: it is given time off first
+        await self.stage.age(LEASE)
+        await self.stage.rest()
+        for later in self.events[step.index + 1 :]:
+            await deliver_well(self.stage, self.webhook, later)
 
     # -- learning ---------------------------------------------------------------------------------------------------
 
@@ -176,6 +195,11 @@ class Bought:
             where=self.stage.document.webhooks[self.webhook].route,
             clause=self.clause,
         )
+
+
+def _cell(difference: str) -> str:
+    """What a difference is about, without the values of a single cell."""
+    return difference.rpartition(": ")[0] if " ≠ " in difference else difference
 
 
 async def purchases(stage: Stage) -> list[Bought | Untried]:

@@ -125,7 +125,8 @@ async def _play(stage: Stage, crash: Crash) -> Harm | None:
     answered = await _crash(stage, crash)
     for later in bought.events[crash.step.index + 1 :]:
         await deliver_well(stage, bought.webhook, later)
-    differences = await bought.settled(aged=_kills(crash, WORKER))
+    worker_died = _kills(crash, WORKER)
+    differences = await (bought.settled_after_a_lease(crash.step) if worker_died else bought.settled())
     told = f"{crash.how} {crash.point.process}'s `{crash.statement.sql[:160]}` while {event.type} was processed"
     return bought.harm(f"{told}: {answered}", differences) if differences else None
 

@@ -17,13 +17,16 @@ from holdtrue.stage import Stage
 from holdtrue.stage.client import Answer
 from holdtrue.stage.crew import FIRST
 from holdtrue.stage.database import Difference
-from holdtrue.stage.payments import Event
+from holdtrue.stage.payments import Delivery, Event
 from holdtrue.stage.play import HOME, deliver, deliver_well, purchase
 from holdtrue.stage.relation import Relation
 from holdtrue.stage.scene import Scene
 from holdtrue.stage.stage import Seen
 from holdtrue.stage.steps import StepFailedError
+from holdtrue.stage.tables import listed
 
+NEUTRAL = ("tax.settings.updated", {"id": "txs_1", "object": "tax.settings"})
+"""An event that hardly any app acts on."""
 REDELIVERIES = 3
 """Stripe redelivers for days; three times tell."""
 LEASE = 3_600.0
@@ -123,6 +126,29 @@ class Bought:
         told = await play()
         differences = await self.settled()
         return self.harm(told, differences) if differences else None
+
+    async def believed(
+        self, step: Step, deliver_as: Callable[[Event], Delivery], words: str, so_what: str
+    ) -> Harm | None:
+        """Deliver an event in a way in which it must not be believed; harm is that it changes something.
+
+        What such a delivery of an event that means nothing leaves behind (a log of deliveries) is no harm.
+        """
+        await self.begin(step.before)
+        async with self.stage.watch() as ignored:
+            neutral = deliver_as(self.stage.payments.emit(*NEUTRAL))
+            await deliver(self.stage, self.webhook, neutral, note=f"an event that means nothing, {words}")
+        async with self.stage.watch() as seen:
+            answer = await deliver(self.stage, self.webhook, deliver_as(step.event), note=words)
+        changed = set(seen.rows.tables if seen.rows else ()) - set(ignored.rows.tables if ignored.rows else ())
+        if not changed:
+            return None
+        done = f"was answered {answer.describe()} and changed {listed(changed)}"
+        return Harm(
+            seen=f"A {step.event.type} {words} {done}. {so_what}",
+            where=self.stage.document.webhooks[self.webhook].route,
+            clause=("webhooks", self.webhook),
+        )
 
     async def settled(self) -> list[str]:
         """What is otherwise than after one undisturbed delivery, now and when leases and timers have run out."""

@@ -7,8 +7,7 @@ from functools import partial
 
 from holdtrue.guarantees.base import Untried
 from holdtrue.guarantees.payments.aftermath import Chapter, Life
-from holdtrue.guarantees.payments.bought import Bought, purchases
-from holdtrue.guarantees.payments.pay001_forged_webhook import NEUTRAL
+from holdtrue.guarantees.payments.bought import NEUTRAL, Bought, purchases
 from holdtrue.stage import Stage
 from holdtrue.stage.database import difference
 from holdtrue.stage.payments import Event

@@ -27,18 +27,14 @@ Refuse to start without a secret.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
-from holdtrue.guarantees.payments.journeys import journeys
+from holdtrue.guarantees.payments.bought import Bought, Step, purchases
 from holdtrue.stage import Stage
 from holdtrue.stage.payments import Forgery
-from holdtrue.stage.play import HOME, deliver, deliver_well, purchase
-from holdtrue.stage.steps import StepFailedError
-from holdtrue.stage.tables import listed
 
-NEUTRAL = ("tax.settings.updated", {"id": "txs_1", "object": "tax.settings"})
-"""An event that hardly any app acts on."""
 FORGERIES: dict[Forgery, str] = {
     "unsigned": "without a signature",
     "wrong_secret": "signed with another secret",
@@ -49,48 +45,26 @@ FORGERIES: dict[Forgery, str] = {
 
 
 async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
-    """Each event of each journey, forged in each way, where the genuine one has an effect."""
-    for webhook, journey in journeys(stage.document):
-        await stage.reset()
-        try:
-            events = await purchase(stage, webhook, journey, HOME, {})
-            async with stage.watch() as seen:
-                for event in events:
-                    await deliver_well(stage, webhook, event)
-        except StepFailedError as error:
-            yield Untried(subject=f"{webhook}.{journey}", reason=str(error))
+    """Each event of each purchase, forged in each way, where the genuine one has an effect."""
+    for bought in await purchases(stage):
+        if isinstance(bought, Untried):
+            yield bought
             continue
-        if not seen.rows:
-            yield Untried(subject=f"{webhook}.{journey}", reason="the genuine events changed nothing")
-            continue
-        for index, event in enumerate(events):
-            for forgery in FORGERIES:
-                yield _case(stage, webhook, journey, index, event.type, forgery)
+        effective = [step for step in bought.steps if step.rows]
+        if not effective:
+            yield Untried(subject=bought.name, reason="the genuine events changed nothing")
+        for step in effective:
+            for forgery, words in FORGERIES.items():
+                yield Case(
+                    name=f"{bought.name}: {step.event.type} {forgery}",
+                    play=partial(_play, bought, step, forgery, words),
+                    cause=bought.webhook,
+                )
 
 
-def _case(stage: Stage, webhook: str, journey: str, index: int, kind: str, forgery: Forgery) -> Case:
-    async def play() -> Harm | None:
-        await stage.reset()
-        event = (await purchase(stage, webhook, journey, HOME, {}))[index]
-        # What a forged event that means nothing leaves behind (a log of deliveries) is no harm.
-        neutral = stage.payments.webhooks.forge(stage.payments.emit(*NEUTRAL), forgery)
-        async with stage.watch() as ignored:
-            await deliver(stage, webhook, neutral, note="a forged event that means nothing")
-        async with stage.watch() as seen:
-            answer = await deliver(
-                stage, webhook, stage.payments.webhooks.forge(event, forgery), note=f"forged: {forgery}"
-            )
-        changed = set(seen.rows.tables if seen.rows else ()) - set(ignored.rows.tables if ignored.rows else ())
-        if not changed:
-            return None
-        return Harm(
-            seen=f"A {kind} {FORGERIES[forgery]} was answered {answer.describe()} and changed "
-            f"{listed(changed)}. Nobody had paid.",
-            where=stage.document.webhooks[webhook].route,
-            clause=("webhooks", webhook),
-        )
-
-    return Case(name=f"{webhook}.{journey}: {kind} {forgery}", play=play, cause=webhook)
+async def _play(bought: Bought, step: Step, forgery: Forgery, words: str) -> Harm | None:
+    forge = bought.stage.payments.webhooks.forge
+    return await bought.believed(step, lambda event: forge(event, forgery), words, "Nobody had paid.")
 
 
 GUARANTEE = Guarantee(

@@ -46,3 +46,23 @@ def test_captures_come_from_body_header_and_cookie() -> None:
     assert answer.capture("cookie:sid") == "abc"
     assert answer.capture("nothing.there") is None
     assert answer.capture("not a ][ path") is None
+
+
+async def test_a_cookie_that_one_answer_sets_is_not_sent_with_the_next_request() -> None:
+    asked: list[Request] = []
+
+    async def handle(request: Request) -> Response:
+        asked.append(request)
+        return Response(status=200, headers=(("set-cookie", "session=abc; Path=/"),), body=b"")
+
+    served = HttpServer(handle)
+    await served.start()
+    try:
+        async with Client() as client:
+            answer = await client.send(served.port, "POST", "/login")
+            await client.send(served.port, "GET", "/me")
+            await client.send(served.port, "GET", "/me", headers={"Cookie": "own=1"})
+    finally:
+        await served.close()
+    assert answer.capture("cookie:session") == "abc"
+    assert [request.header("cookie") for request in asked] == [None, None, "own=1"]

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Self
 
@@ -94,6 +95,8 @@ class Client:
             limits=httpx.Limits(max_keepalive_connections=0),
             timeout=PATIENCE,
             trust_env=False,
+            # A cookie that one answer sets must not sign in whoever asks next.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             verify=False,  # noqa: S501
         )
 

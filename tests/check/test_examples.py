@@ -12,7 +12,6 @@ from rehearsing import EXAMPLES, report_of, told
 from holdtrue.contract.words import Outcome, Place, Stability, Verdict
 from holdtrue.guarantees import ALL
 
-
 EXPRESS_HAS_NO = {"AUTH003", "AUTH023", "REL043"}
 ONE_OF_EACH_PLACE = ("AUTH001", "PAY011", "MAIL050", "AUD001", "TEN042", "REL058")
 

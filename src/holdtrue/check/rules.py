@@ -116,7 +116,8 @@ def joined(result: Result, inspected: Inspected | None) -> Result:
         return result
     if result.outcome is Outcome.NOT_PROMISED and inspected.decides:
         # What a rehearsal has no way to ask the running app for, the source has.
-        result = result.model_copy(update={"outcome": Outcome.KEPT, "confidence": Confidence.CERTAIN, "reason": ""})
+        kept = {"outcome": Outcome.KEPT, "confidence": Confidence.CERTAIN, "reason": "", "tried": 1, "possible": 1}
+        result = result.model_copy(update=kept)
     proved = {finding.fingerprint for finding in result.findings}
     findings = [*result.findings, *(each for each in inspected.findings if each.fingerprint not in proved)]
     changed: dict[str, object] = {"findings": findings}

@@ -3,10 +3,11 @@
 import time
 
 from holdtrue.guarantees.auth.auth003_scope_found_in_another import _scopes
-from holdtrue.guarantees.auth.auth006_token_taken_unverified import _flipped, _longer
+from holdtrue.guarantees.auth.auth006_token_taken_unverified import _longer
 from holdtrue.guarantees.auth.auth007_token_without_end import DAY, _older
 from holdtrue.guarantees.auth.auth008_token_for_another_audience import _for
 from holdtrue.guarantees.auth.finding import _kind_of
+from holdtrue.guarantees.auth.forging import flipped
 from holdtrue.stage.tokens import Jws, SigningKey
 from holdtrue.stage.tokens.jws import encoded_json
 
@@ -38,11 +39,11 @@ def test_a_foreign_audience_is_written_as_the_app_writes_its_own() -> None:
 
 def test_a_changed_payload_keeps_the_signature_and_a_flipped_signature_the_payload() -> None:
     genuine = token(sub="7", exp=100)
-    longer, flipped = _longer(genuine), _flipped(genuine)
+    longer, other = _longer(genuine), flipped(genuine)
     assert (longer.signature, longer.claims) == (genuine.signature, {"sub": "7", "exp": 3700})
     assert longer.protected != genuine.protected
-    assert flipped.protected == genuine.protected
-    assert flipped.signature != genuine.signature
+    assert other.protected == genuine.protected
+    assert other.signature != genuine.signature
     assert _longer(token(sub="7")).protected != token(sub="7").protected
 
 

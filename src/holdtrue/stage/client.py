@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
@@ -84,6 +84,11 @@ class Answer:
             if key.strip() == name:
                 return rest.split(";", 1)[0]
         return None
+
+
+def in_turn(answers: Iterable[Answer]) -> str:
+    """``500, then 200``."""
+    return ", then ".join(answer.describe() for answer in answers)
 
 
 class Client:

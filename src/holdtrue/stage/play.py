@@ -15,6 +15,9 @@ from holdtrue.stage.steps import Rendered, StepFailedError, meets
 HOME, FOREIGN = "a", "b"
 """Rehearsals happen in the first tenant; the second one is where attackers come from."""
 
+REDELIVERIES = 3
+"""Stripe redelivers for days; three times tell."""
+
 
 def principal_of(stage: Stage, key: str, tenant: str = HOME) -> Who | None:
     """Who calls a route with success: the one the document names, else the first that holds the permission."""
@@ -151,9 +154,7 @@ async def call_well(stage: Stage, ready: Call) -> Twin:
             do="Give the route a body, parameters, `before` steps or `as` with which it succeeds.",
         )
     stage.setting.reached.add(ready.key)
-    known = stage.setting.twins[ready.key] = Twin(
-        answer=answer, rows=seen.rows, statements=tuple(seen.statements), calls=tuple(seen.calls)
-    )
+    known = stage.setting.twins[ready.key] = Twin(answer=answer, rows=seen.rows, statements=tuple(seen.statements))
     return known
 
 
@@ -215,13 +216,31 @@ async def deliver(stage: Stage, webhook: str, delivery: Delivery, *, process: st
     )
 
 
+async def deliver_event(stage: Stage, webhook: str, event: Event, *, process: str = FIRST, note: str = "") -> Answer:
+    """Deliver an event once, as the provider does: what is answered 2xx counts as delivered there."""
+    answer = await deliver(stage, webhook, stage.payments.webhooks.delivery(event), process=process, note=note)
+    if answer.admitted:
+        stage.payments.webhooks.mark_delivered(event)
+    return answer
+
+
+async def deliver_until_taken(
+    stage: Stage, webhook: str, event: Event, *, process: str = FIRST, note: str = ""
+) -> list[Answer]:
+    """Deliver an event, and again as long as it is not answered 2xx; return every answer."""
+    answers = [await deliver_event(stage, webhook, event, process=process, note=note)]
+    while not answers[-1].admitted and len(answers) <= REDELIVERIES:
+        answers.append(await deliver_event(stage, webhook, event, process=process, note="redelivered"))
+    return answers
+
+
 async def deliver_well(stage: Stage, webhook: str, event: Event, *, process: str = FIRST) -> Answer:
     """Deliver an event as the provider does, and expect a 2xx.
 
     Raises:
         StepFailedError: the app did not take it.
     """
-    answer = await deliver(stage, webhook, stage.payments.webhooks.delivery(event), process=process)
+    answer = await deliver_event(stage, webhook, event, process=process)
     if not answer.admitted:
         raise StepFailedError(
             f"a rightly signed {event.type} was answered {answer.describe()}: {stage.redactor.text(answer.text[:200])}",

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from holdtrue.contract.document import Route
-from holdtrue.stage import payments
 from holdtrue.stage.cast import Knowledge, Who
 from holdtrue.stage.client import Answer
 from holdtrue.stage.database import Catalog, Difference, Snapshot
@@ -46,8 +45,6 @@ class Twin:
     rows: Difference | None
     statements: tuple[Statement, ...] = ()
     """Up to the answer; what a worker does behind it is not among them."""
-    calls: tuple[payments.Call, ...] = ()
-    """To the payments provider, up to the answer."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from psycopg import AsyncConnection
 
@@ -22,6 +22,7 @@ from holdtrue.stage.crew import FIRST, WORKER, Build, Crew, Member
 from holdtrue.stage.database import (
     Catalog,
     ClonePool,
+    DatabaseError,
     Difference,
     Operation,
     Snapshot,
@@ -38,13 +39,14 @@ from holdtrue.stage.payments import Clock, StripeDouble
 from holdtrue.stage.quiet import Quiet
 from holdtrue.stage.scene import Call, Scene
 from holdtrue.stage.steps import Player, StepFailedError
-from holdtrue.stage.tables import qualified_all
+from holdtrue.stage.tables import listed, qualified_all
 from holdtrue.stage.wire import Recording, Statement, Upstream, Wire, facts_of
 from holdtrue.stage.witness import Witness
 
 if TYPE_CHECKING:
     from holdtrue.stage.setting import Setting
 
+Learned = TypeVar("Learned")
 READY_CLONES = 2
 NEEDS_WORKER = 0.5
 """Seconds without an answer after which a worker is let go on: the answer may wait for it."""
@@ -92,8 +94,7 @@ class Stage:
             silent=self.crew.notice,
             named=self._named,
         )
-        self.known: dict[object, object] = {}
-        """What proofs have learned on this stage and others may use, by whoever learned it."""
+        self._known: dict[Hashable, object] = {}
         self.database = ""
         self._saved: Scene | None = None
         self.doubt: str | None = None
@@ -371,11 +372,18 @@ class Stage:
 
     @asynccontextmanager
     async def refusing(self, tables: Iterable[str], operations: Iterable[Operation]) -> AsyncIterator[None]:
-        """Have the database refuse these writes to some tables (full names) for a while, as when its disk is full."""
+        """Have the database refuse these writes to some tables (full names) for a while, as when its disk is full.
+
+        Raises:
+            StepFailedError: a table is not there, or the app keeps it locked.
+        """
         told = sorted(tables)
         self.player.evidence.add("refusing", tables=told, operations=list(operations))
-        async with failing(await self._clone(), told, operations):
-            yield
+        try:
+            async with failing(await self._clone(), told, operations):
+                yield
+        except DatabaseError as error:
+            raise StepFailedError(f"{listed(told)} could not be made to fail: {error}", where=listed(told)) from error
         self.player.evidence.add("refusing no more", tables=told)
 
     async def blockers(self, backend: int) -> list[int]:
@@ -415,6 +423,12 @@ class Stage:
             rows=seen.rows.describe(),
             facts={process: asdict(facts) for process, facts in facts_of(seen.statements).items()},
         )
+
+    async def once(self, key: Hashable, learn: Callable[[], Awaitable[Learned]]) -> Learned:
+        """What a proof learns of the app on this stage, and others may use: learned by whoever asks first."""
+        if key not in self._known:
+            self._known[key] = await learn()
+        return cast("Learned", self._known[key])
 
     # -- inside -----------------------------------------------------------------------------------------------------
 

@@ -31,11 +31,11 @@ from functools import partial
 from typing import Literal
 
 from holdtrue.contract.words import Severity
-from holdtrue.guarantees.audit.trails import Trail, changed, comes_later, count, covered, prepare, told, trails
+from holdtrue.guarantees.audit.trails import Trail, changed, comes_later, count, covered, prepare, trails
 from holdtrue.guarantees.audit.transactions import Cut, cuts
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
 from holdtrue.stage import Stage
-from holdtrue.stage.client import Answer
+from holdtrue.stage.client import Answer, in_turn
 from holdtrue.stage.database import difference
 from holdtrue.stage.steps import StepFailedError
 from holdtrue.stage.tables import listed, qualified_all
@@ -78,8 +78,8 @@ async def _play(stage: Stage, trail: Trail, cut: Cut, harmed: set[str]) -> Harm 
     harmed.add(trail.name)
     return Harm(
         seen=f"{trail.name} changed {listed(tables)} and committed; then the database connection was lost "
-        f"{'right behind' if cut.after else 'before'} `{cut.point.shape[:120]}`. It was answered {told(answers)}; the "
-        "event that it leaves otherwise never came, though a day was let pass.",
+        f"{'right behind' if cut.after else 'before'} `{cut.point.shape[:120]}`. It was answered {in_turn(answers)}; "
+        "the event that it leaves otherwise never came, though a day was let pass.",
         where=trail.where,
         clause=("audit", "tables"),
     )

@@ -27,7 +27,7 @@ Right
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 from holdtrue.contract.words import Severity
@@ -38,12 +38,12 @@ from holdtrue.guarantees.audit.trails import (
     count,
     covered,
     prepare,
-    told,
     trails,
 )
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
 from holdtrue.stage import Stage
-from holdtrue.stage.database import DatabaseError, difference, failing
+from holdtrue.stage.client import in_turn
+from holdtrue.stage.database import difference
 from holdtrue.stage.database.failing import DISK_FULL
 from holdtrue.stage.play import call, make_ready, sender_of
 from holdtrue.stage.steps import StepFailedError
@@ -107,24 +107,15 @@ async def _play(stage: Stage, trail: Trail, refused: set[str], harmed: set[str])
     harmed.add(trail.name)
     audit = ", ".join(stage.document.audit.tables) if stage.document.audit else ""
     return Harm(
-        seen=f"While the database took no new row in {audit} (disk full), {trail.name} was answered {told(answers)} "
+        seen=f"While the database took no new row in {audit} (disk full), {trail.name} was answered {in_turn(answers)} "
         f"and changed {listed(tables)}. The event that it leaves otherwise never came, though a day was let pass.",
         where=trail.where,
         clause=("audit", "tables"),
     )
 
 
-@asynccontextmanager
-async def _no_event_is_taken(stage: Stage) -> AsyncIterator[None]:
-    tables = sorted(qualified_all(stage.document.audit.tables if stage.document.audit else ()))
-    async with await stage.setting.cluster.admin(stage.database) as connection:
-        try:
-            async with failing(connection, tables):
-                yield
-        except DatabaseError as error:
-            raise StepFailedError(
-                f"the audit tables could not be made to fail: {error}", where="audit.tables"
-            ) from error
+def _no_event_is_taken(stage: Stage) -> AbstractAsyncContextManager[None]:
+    return stage.refusing(qualified_all(stage.document.audit.tables if stage.document.audit else ()), ["INSERT"])
 
 
 GUARANTEE = Guarantee(

@@ -13,14 +13,22 @@ from holdtrue.stage import Stage
 from holdtrue.stage.client import Answer
 from holdtrue.stage.database import Difference
 from holdtrue.stage.payments import Event
-from holdtrue.stage.play import HOME, call, call_well, deliver, deliver_well, purchase, ready_for, sender_of
+from holdtrue.stage.play import (
+    HOME,
+    call,
+    call_well,
+    deliver_until_taken,
+    deliver_well,
+    purchase,
+    ready_for,
+    sender_of,
+)
 from holdtrue.stage.scene import Call
 from holdtrue.stage.steps import StepFailedError
 from holdtrue.stage.tables import qualified_all
 from holdtrue.stage.wire import Statement
 
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
-REDELIVERIES = 3
 A_DAY = 86_400
 """Seconds after which back-offs and leases have run out."""
 
@@ -149,18 +157,10 @@ async def _call(stage: Stage, ready: Call) -> list[Answer]:
 async def _deliver(stage: Stage, webhook: str, events: list[Event]) -> list[Answer]:
     answers: list[Answer] = []
     for event in events:
-        for _ in range(1 + REDELIVERIES):
-            answers.append(await deliver(stage, webhook, stage.payments.webhooks.delivery(event)))
-            if answers[-1].admitted:
-                break
-        else:
+        answers += await deliver_until_taken(stage, webhook, event)
+        if not answers[-1].admitted:
             break
     return answers
-
-
-def told(answers: list[Answer]) -> str:
-    """``500, then 200``."""
-    return ", then ".join(answer.describe() for answer in answers)
 
 
 async def count(stage: Stage) -> int:

@@ -33,7 +33,6 @@ from holdtrue.guarantees.auth.forging import (
     NO_JWT,
     attempt,
     genuine,
-    mains,
     no_probe,
     sessions,
     signed_doors,
@@ -66,7 +65,7 @@ async def rehearse(stage: Stage) -> AsyncIterator[Tried]:
                 yield case
     if signed and not decided:
         yield Absent(reason="its tokens name permissions, but what they name decides nothing at the routes that read")
-    async for untried in still_open(list(mains([door for door, _ in signed]))):
+    async for untried in still_open(door for door, _ in signed):
         yield untried
 
 

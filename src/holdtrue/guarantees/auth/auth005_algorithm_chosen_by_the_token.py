@@ -29,20 +29,19 @@ from collections.abc import AsyncIterator
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.auth.doors import Door
 from holdtrue.guarantees.auth.forging import (
-    NO_JWT,
     attempt,
     everything_at,
+    flipped,
     genuine,
     jwt_doors,
-    mains,
     sessions,
     still_open,
 )
-from holdtrue.guarantees.base import Absent, Case, Guarantee, Tried, Untried
+from holdtrue.guarantees.base import Case, Guarantee, Tried, Untried
 from holdtrue.stage import Stage
 from holdtrue.stage.play import twin
 from holdtrue.stage.steps import StepFailedError
-from holdtrue.stage.tokens import Jws, SigningKey, public_forms, signing_key_of
+from holdtrue.stage.tokens import SigningKey, public_forms, signing_key_of
 
 SPELLINGS = ("none", "None", "NONE", "nOnE")
 """A list of refused names may know but one (RFC 7518 §3.1 has ``none``, and names are case-sensitive)."""
@@ -51,12 +50,10 @@ SPELLINGS = ("none", "None", "NONE", "nOnE")
 async def rehearse(stage: Stage) -> AsyncIterator[Tried]:
     """At each door: unsigned, in each spelling; where a key pair signs, an HMAC of the public key's text, too."""
     doors = await jwt_doors(stage)
-    for untried in doors.untried:
-        yield untried
-    if not doors.found and not doors.untried:
-        yield Absent(reason=NO_JWT)
+    for untold in doors.missing(told=doors.found):
+        yield untold
     for door in doors.found:
-        if await door.opens(lambda text, door=door: _wrong(genuine(text, door)).text) is not None:  # type: ignore[misc]
+        if await door.opens(lambda text, door=door: flipped(genuine(text, door)).text) is not None:  # type: ignore[misc]
             yield Untried(subject=door.name, reason="it opens to a wrong signature (AUTH006), whatever the algorithm")
             continue
         for spelling in SPELLINGS if everything_at(door) else SPELLINGS[:1]:
@@ -64,12 +61,8 @@ async def rehearse(stage: Stage) -> AsyncIterator[Tried]:
         if not genuine(door.token, door).alg.startswith("HS") and everything_at(door):
             async for tried in _confused(stage, door):
                 yield tried
-    async for untried in still_open(list(mains(doors.found))):
+    async for untried in still_open(doors.found):
         yield untried
-
-
-def _wrong(token: Jws) -> Jws:
-    return token.altered(signature=bytes([token.signature[0] ^ 1]) + token.signature[1:])
 
 
 def _unsigned(door: Door, spelling: str) -> Case:

@@ -29,16 +29,15 @@ from dataclasses import replace
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.auth.doors import AccessDoor, Door
 from holdtrue.guarantees.auth.forging import (
-    NO_JWT,
     attempt,
     everything_at,
+    flipped,
     jwt_doors,
-    mains,
     sessions,
     still_open,
     written_to,
 )
-from holdtrue.guarantees.base import Absent, Case, Guarantee, Tried
+from holdtrue.guarantees.base import Case, Guarantee, Tried
 from holdtrue.stage import Stage
 from holdtrue.stage.tokens import Jws, read_jws
 
@@ -46,16 +45,14 @@ from holdtrue.stage.tokens import Jws, read_jws
 async def rehearse(stage: Stage) -> AsyncIterator[Tried]:
     """At each door: a changed payload; at one of each kind also another's signature, half of one, and none."""
     doors = await jwt_doors(stage)
-    for untried in doors.untried:
-        yield untried
-    if not doors.found and not doors.untried:
-        yield Absent(reason=NO_JWT)
+    for untold in doors.missing(told=doors.found):
+        yield untold
     opened: set[str] = set()
     for door in (*doors.found, *await written_to(stage)):
         if everything_at(door) or not opened:
             for case in _cases(door, doors.found, opened):
                 yield case
-    async for untried in still_open(list(mains(doors.found))):
+    async for untried in still_open(doors.found):
         yield untried
 
 
@@ -82,7 +79,7 @@ def _cases(door: Door, doors: Sequence[Door], opened: set[str]) -> list[Case]:
                 f"{who[0].upper()}{who[1:]} payload under {said}",
                 "signature",
             ),
-            attempt(door, "signature flipped", _flipped, "A token with one bit of its signature flipped", "signature"),
+            attempt(door, "signature flipped", flipped, "A token with one bit of its signature flipped", "signature"),
             attempt(
                 door, "signature removed", lambda token: token.unsigned(), "A token without its signature", "signature"
             ),
@@ -95,10 +92,6 @@ def _longer(token: Jws) -> Jws:
     lifetime = token.claims.get("exp")
     changed = {"exp": lifetime + 3600} if isinstance(lifetime, int | float) else {"changed": True}
     return token.altered(claims={**token.claims, **changed}, signature=token.signature)
-
-
-def _flipped(token: Jws) -> Jws:
-    return replace(token, signature=bytes([token.signature[0] ^ 1]) + token.signature[1:])
 
 
 def _signature_of_another(door: Door, doors: Sequence[Door]) -> bytes | None:

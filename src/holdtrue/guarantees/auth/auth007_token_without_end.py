@@ -31,18 +31,16 @@ from functools import partial
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.auth.doors import AccessDoor, Door
 from holdtrue.guarantees.auth.forging import (
-    NO_JWT,
     attempt,
     everything_at,
     genuine,
     jwt_doors,
-    mains,
     sessions,
     signed_doors,
     still_open,
     written_to,
 )
-from holdtrue.guarantees.base import Absent, Case, Guarantee, Harm, Tried
+from holdtrue.guarantees.base import Case, Guarantee, Harm, Tried
 from holdtrue.stage import Stage
 from holdtrue.stage.tokens import Jws, SigningKey
 
@@ -55,10 +53,8 @@ TIMES = ("iat", "nbf", "exp", "auth_time")
 async def rehearse(stage: Stage) -> AsyncIterator[Tried]:
     """At each door one that is over since a day, and one without an end, rightly signed; or a very old one."""
     doors = await jwt_doors(stage)
-    for untried in doors.untried:
-        yield untried
-    if not doors.found and not doors.untried:
-        yield Absent(reason=NO_JWT)
+    for untold in doors.missing(told=doors.found):
+        yield untold
     signed, untried_ones = await signed_doors(stage, [*doors.found, *await written_to(stage)])
     for untried in untried_ones:
         yield untried
@@ -71,7 +67,7 @@ async def rehearse(stage: Stage) -> AsyncIterator[Tried]:
                 yield case
         elif isinstance(door, AccessDoor) and everything_at(door):
             yield _endless(stage, door, key)
-    async for untried in still_open(list(mains([door for door, _ in signed]))):
+    async for untried in still_open(door for door, _ in signed):
         yield untried
 
 

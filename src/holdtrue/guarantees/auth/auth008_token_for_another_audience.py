@@ -34,12 +34,11 @@ from holdtrue.guarantees.auth.forging import (
     everything_at,
     genuine,
     jwt_doors,
-    mains,
     sessions,
     signed_doors,
     still_open,
 )
-from holdtrue.guarantees.base import Absent, Case, Guarantee, Tried
+from holdtrue.guarantees.base import Case, Guarantee, Tried
 from holdtrue.stage import Stage
 from holdtrue.stage.tokens import Jws, SigningKey
 
@@ -49,18 +48,16 @@ FOREIGN_SERVICE = "https://another-service.invalid"
 async def rehearse(stage: Stage) -> AsyncIterator[Tried]:
     """At each door whose tokens name an audience: another one, one that contains the right one's text, and none."""
     doors = await jwt_doors(stage)
-    for untried in doors.untried:
-        yield untried
     told = [door for door in doors.found if genuine(door.token, door).claims.get("aud")]
-    if not told and not doors.untried:
-        yield Absent(reason=NO_JWT if not doors.found else "its tokens name no audience")
+    for untold in doors.missing(told=told, otherwise="its tokens name no audience" if doors.found else NO_JWT):
+        yield untold
     signed, untried_ones = await signed_doors(stage, told)
     for untried in untried_ones:
         yield untried
     for door, key in signed:
         for case in _cases(door, key):
             yield case
-    async for untried in still_open(list(mains([door for door, _ in signed]))):
+    async for untried in still_open(door for door, _ in signed):
         yield untried
 
 

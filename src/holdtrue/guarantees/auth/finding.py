@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import cast
+from functools import partial
 
 from holdtrue.guarantees.auth.doors import (
     GARBAGE,
@@ -30,10 +30,7 @@ async def access_doors(stage: Stage) -> list[AccessDoor]:
 
     A principal whose token opens nothing that can be recognised has no door.
     """
-    known = stage.known.get(access_doors)
-    if known is None:
-        known = stage.known[access_doors] = await _find_access_doors(stage)
-    return cast("list[AccessDoor]", known)
+    return await stage.once(access_doors, partial(_find_access_doors, stage))
 
 
 async def _find_access_doors(stage: Stage) -> list[AccessDoor]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import cast
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from holdtrue.contract.document import Document
 from holdtrue.guarantees.auth.doors import AccessDoor, Door, WriteDoor
 from holdtrue.guarantees.auth.finding import access_doors, is_jwt, mailed_door, mailed_routes, refresh_door, write_doors
-from holdtrue.guarantees.base import Case, Harm, Untried
+from holdtrue.guarantees.base import Absent, Case, Harm, Untried
 from holdtrue.stage import Stage
 from holdtrue.stage.steps import StepFailedError
 from holdtrue.stage.tokens import Jws, SigningKey, read_jws, signing_key_of
@@ -25,6 +25,12 @@ class Doors:
     found: list[Door] = field(default_factory=list)
     untried: list[Untried] = field(default_factory=list)
 
+    def missing(self, *, told: Sequence[Door], otherwise: str = NO_JWT) -> Iterator[Untried | Absent]:
+        """What could not be told; and, where the app was understood and has none of the ``told`` doors, that."""
+        yield from self.untried
+        if not told and not self.untried:
+            yield Absent(reason=otherwise)
+
 
 def sessions(document: Document) -> Sequence[str]:
     """The principals whose requests carry a credential."""
@@ -33,10 +39,7 @@ def sessions(document: Document) -> Sequence[str]:
 
 async def jwt_doors(stage: Stage) -> Doors:
     """Every door whose genuine token is a JWT. Found once for a stage."""
-    known = stage.known.get(jwt_doors)
-    if known is None:
-        known = stage.known[jwt_doors] = await _find(stage)
-    return cast("Doors", known)
+    return await stage.once(jwt_doors, partial(_find, stage))
 
 
 async def written_to(stage: Stage) -> list[Door]:
@@ -106,6 +109,11 @@ def attempt(
     return Case(name=f"{name} at {door.name}", play=play, cause=cause or name)
 
 
+def flipped(token: Jws) -> Jws:
+    """The token with one bit of its signature changed."""
+    return replace(token, signature=bytes([token.signature[0] ^ 1]) + token.signature[1:])
+
+
 def genuine(text: str, door: Door) -> Jws:
     """The genuine token of a door, taken apart.
 
@@ -118,9 +126,9 @@ def genuine(text: str, door: Door) -> Jws:
     return token
 
 
-async def still_open(doors: Sequence[Door]) -> AsyncIterator[Untried]:
-    """The positive twin once more: refusals count for nothing when by then everybody is refused."""
-    for door in doors:
+async def still_open(doors: Iterable[Door]) -> AsyncIterator[Untried]:
+    """The positive twin of each kind of token once more: refusals count for nothing when everybody is refused."""
+    for door in filter(everything_at, doors):
         try:
             if await door.opens(lambda token: token) is not None:
                 continue
@@ -128,11 +136,6 @@ async def still_open(doors: Sequence[Door]) -> AsyncIterator[Untried]:
         except StepFailedError as error:
             reason = str(error)
         yield Untried(subject=door.name, reason=reason)
-
-
-def mains(doors: Sequence[Door]) -> Iterator[Door]:
-    """One door for each kind of token."""
-    return (door for door in doors if everything_at(door))
 
 
 async def signed_doors(stage: Stage, doors: Sequence[Door]) -> tuple[list[tuple[Door, SigningKey]], list[Untried]]:

@@ -10,13 +10,12 @@ from holdtrue.guarantees.base import Case, Harm, Untried
 from holdtrue.guarantees.email.rounds import missing, start_again
 from holdtrue.guarantees.payments.journeys import journeys
 from holdtrue.stage import Stage
+from holdtrue.stage.client import Answer, in_turn
 from holdtrue.stage.crew import FIRST
 from holdtrue.stage.payments import Event
-from holdtrue.stage.play import HOME, deliver, deliver_well, purchase
+from holdtrue.stage.play import HOME, deliver_until_taken, deliver_well, purchase
 from holdtrue.stage.steps import StepFailedError
 from holdtrue.stage.wire import Point
-
-REDELIVERIES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,15 +105,11 @@ async def _killed(stage: Stage, receipt: Receipt, came: set[str]) -> Harm | None
 async def _redelivered(stage: Stage, receipt: Receipt, last: Point) -> Harm | None:
     webhook = receipt.webhook
     events, before = await _bought(stage, webhook, receipt.journey)
-    answers = []
+    answers: list[Answer] = []
     with stage.wire.cut(last, when="after"):
         for event in events:
-            for _ in range(1 + REDELIVERIES):
-                answers.append(await deliver(stage, webhook, stage.payments.webhooks.delivery(event)))
-                if answers[-1].admitted:
-                    break
-    told = ", then ".join(answer.describe() for answer in answers)
-    what = f"answered {told}: the database connection was lost right behind the last commit"
+            answers += await deliver_until_taken(stage, webhook, event)
+    what = f"answered {in_turn(answers)}: the database connection was lost right behind the last commit"
     return _harm(stage, receipt, await missing(stage, receipt.owed, after=before), what)
 
 

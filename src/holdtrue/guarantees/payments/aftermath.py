@@ -16,11 +16,11 @@ from functools import partial
 from holdtrue.contract.document import Run
 from holdtrue.contract.errors import HoldtrueError
 from holdtrue.guarantees.base import Case, Harm
-from holdtrue.guarantees.payments.bought import LEASE, REDELIVERIES, Bought
+from holdtrue.guarantees.payments.bought import LEASE, Bought
 from holdtrue.guarantees.payments.cells import Cell, Cells
 from holdtrue.stage import Stage
 from holdtrue.stage.payments import Event
-from holdtrue.stage.play import HOME
+from holdtrue.stage.play import HOME, REDELIVERIES
 from holdtrue.stage.scene import Scene
 
 APART = 2.0
@@ -205,7 +205,7 @@ async def take_once(bought: Bought, events: Iterable[Event]) -> list[Event]:
     """Deliver events once, with a rest after each; return those that were refused."""
     refused = []
     for event in events:
-        if not (await bought.deliver(event, again=False))[-1].admitted:
+        if not (await bought.deliver_once(event)).admitted:
             refused.append(event)
         await bought.stage.rest()
     return refused
@@ -217,7 +217,7 @@ async def take(bought: Bought, events: Iterable[Event]) -> list[Event]:
     for _ in range(REDELIVERIES):
         refused = []
         for event in waiting:
-            if (await bought.deliver(event, again=False))[-1].admitted:
+            if (await bought.deliver_once(event)).admitted:
                 await bought.stage.rest()
             else:
                 refused.append(event)

@@ -7,7 +7,7 @@ provider and in mailboxes, and says how another run differs from it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -18,7 +18,7 @@ from holdtrue.stage.client import Answer
 from holdtrue.stage.crew import FIRST
 from holdtrue.stage.database import Difference
 from holdtrue.stage.payments import Delivery, Event
-from holdtrue.stage.play import HOME, deliver, deliver_well, purchase
+from holdtrue.stage.play import HOME, deliver, deliver_event, deliver_until_taken, deliver_well, purchase
 from holdtrue.stage.relation import Relation
 from holdtrue.stage.scene import Scene
 from holdtrue.stage.stage import Seen
@@ -27,8 +27,6 @@ from holdtrue.stage.tables import listed
 
 NEUTRAL = ("tax.settings.updated", {"id": "txs_1", "object": "tax.settings"})
 """An event that hardly any app acts on."""
-REDELIVERIES = 3
-"""Stripe redelivers for days; three times tell."""
 LEASE = 3_600.0
 """Seconds that pass before a verdict: the lease of a dead worker may have to run out first."""
 
@@ -77,6 +75,10 @@ class Bought:
         """The events, for a sentence."""
         return ", ".join(event.type for event in self.events)
 
+    def after(self, step: Step) -> list[Event]:
+        """The events that come after one."""
+        return self.events[step.index + 1 :]
+
     @property
     def clause(self) -> tuple[str, ...]:
         """The promise in the document."""
@@ -90,23 +92,18 @@ class Bought:
             await self.stage.restart()
         await self.stage.reset(scene)
 
-    async def deliver(self, event: Event, *, process: str = FIRST, note: str = "", again: bool = True) -> list[Answer]:
+    async def deliver(self, event: Event, *, process: str = FIRST, note: str = "") -> list[Answer]:
         """Deliver one event, and redeliver it as the provider does until it is taken; return every answer."""
-        answers: list[Answer] = []
-        for attempt in range(1 + (REDELIVERIES if again else 0)):
-            delivery = self.stage.payments.webhooks.delivery(event)
-            told = note if attempt == 0 else "redelivered"
-            answers.append(await deliver(self.stage, self.webhook, delivery, process=process, note=told))
-            if answers[-1].admitted:
-                self.stage.payments.webhooks.mark_delivered(event)
-                break
-        return answers
+        return await deliver_until_taken(self.stage, self.webhook, event, process=process, note=note)
 
-    async def in_order(self) -> None:
-        """Deliver all events, each once; raises StepFailedError where one is not taken."""
-        for event in self.events:
+    async def deliver_once(self, event: Event, *, note: str = "") -> Answer:
+        """Deliver one event, whatever comes of it."""
+        return await deliver_event(self.stage, self.webhook, event, note=note)
+
+    async def in_order(self, events: Iterable[Event] | None = None) -> None:
+        """Deliver events, or all, each once; raises StepFailedError where one is not taken."""
+        for event in self.events if events is None else events:
             await deliver_well(self.stage, self.webhook, event)
-            self.stage.payments.webhooks.mark_delivered(event)
 
     # -- telling ----------------------------------------------------------------------------------------------------
 
@@ -180,8 +177,7 @@ class Bought:
         await deliver_well(self.stage, self.webhook, step.event)  # the worker is parked: it is given time off first
         await self.stage.age(LEASE)
         await self.stage.rest()
-        for later in self.events[step.index + 1 :]:
-            await deliver_well(self.stage, self.webhook, later)
+        await self.in_order(self.after(step))
 
     # -- learning ---------------------------------------------------------------------------------------------------
 
@@ -230,10 +226,11 @@ def _cell(difference: str) -> str:
 
 async def purchases(stage: Stage) -> list[Bought | Untried]:
     """Every purchase that the document tells, bought and learned; once for each stage."""
-    known = stage.known.get(purchases)
-    if known is None:
-        known = stage.known[purchases] = [await _bought(stage, *each) for each in journeys(stage.document)]
-    return known  # type: ignore[return-value]
+    return await stage.once(purchases, partial(_learn_purchases, stage))
+
+
+async def _learn_purchases(stage: Stage) -> list[Bought | Untried]:
+    return [await _bought(stage, *each) for each in journeys(stage.document)]
 
 
 async def _bought(stage: Stage, webhook: str, journey: str) -> Bought | Untried:

@@ -31,28 +31,27 @@ async def kept(bought: Bought) -> Scene:
     Raises:
         StepFailedError: an event is not taken.
     """
-    stage, name = bought.stage, (kept, bought.name)
-    known = stage.known.get(name)
-    if known is None:
-        await bought.begin(bought.scene)
-        await bought.in_order()
-        known = stage.known[name] = await stage.save()
-    return known  # type: ignore[return-value]
+    return await bought.stage.once((kept, bought.name), partial(_keep, bought))
+
+
+async def _keep(bought: Bought) -> Scene:
+    await bought.begin(bought.scene)
+    await bought.in_order()
+    return await bought.stage.save()
 
 
 async def bookkeeping(bought: Bought) -> frozenset[str]:
     """The tables that an event changes which means nothing; found once for each stage."""
-    stage, name = bought.stage, (bookkeeping, bought.webhook)
-    known = stage.known.get(name)
-    if known is None:
-        scene = await kept(bought)
-        await bought.begin(scene)
-        neutral = stage.payments.webhooks.delivery(stage.payments.emit(*NEUTRAL))
-        await deliver(stage, bought.webhook, neutral, note="an event that means nothing")
-        await stage.rest()
-        changed = difference(scene.rows, await stage.rows(), stage.scene.catalog)
-        known = stage.known[name] = frozenset(changed.tables)
-    return known  # type: ignore[return-value]
+    return await bought.stage.once((bookkeeping, bought.webhook), partial(_note_nothing, bought))
+
+
+async def _note_nothing(bought: Bought) -> frozenset[str]:
+    stage, scene = bought.stage, await kept(bought)
+    await bought.begin(scene)
+    neutral = stage.payments.webhooks.delivery(stage.payments.emit(*NEUTRAL))
+    await deliver(stage, bought.webhook, neutral, note="an event that means nothing")
+    await stage.rest()
+    return frozenset(difference(scene.rows, await stage.rows(), stage.scene.catalog).tables)
 
 
 async def subscriptions(stage: Stage) -> list[Life | Untried]:
@@ -85,11 +84,12 @@ def amount_of(bought: Bought, charge: str) -> int:
 
 
 async def _lives(stage: Stage, kind: str, chapters: Callable[[Bought], list[Chapter]]) -> list[Life | Untried]:
-    known = stage.known.get((_lives, kind))
-    if known is None:
-        found = [await _life(bought, kind, chapters) for bought in await purchases(stage)]
-        known = stage.known[_lives, kind] = [each for each in found if each is not None]
-    return known  # type: ignore[return-value]
+    return await stage.once((_lives, kind), partial(_live, stage, kind, chapters))
+
+
+async def _live(stage: Stage, kind: str, chapters: Callable[[Bought], list[Chapter]]) -> list[Life | Untried]:
+    found = [await _life(bought, kind, chapters) for bought in await purchases(stage)]
+    return [each for each in found if each is not None]
 
 
 async def _life(

@@ -34,7 +34,7 @@ from holdtrue.guarantees.base import Case, Guarantee, Untried
 from holdtrue.guarantees.effects import business_tables
 from holdtrue.guarantees.payments.bought import Bought, Step, purchases
 from holdtrue.stage import Stage
-from holdtrue.stage.play import deliver_well
+from holdtrue.stage.client import in_turn
 from holdtrue.stage.tables import listed
 
 
@@ -57,16 +57,14 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
 async def _refused(bought: Bought, step: Step, table: str) -> str:
     stage = bought.stage
     async with stage.refusing([table], ["INSERT", "UPDATE", "DELETE"]):
-        answers = await bought.deliver(step.event, note=f"{listed([table])} cannot be written", again=False)
+        answers = [await bought.deliver_once(step.event, note=f"{listed([table])} cannot be written")]
         await stage.rest()
     if not answers[-1].admitted:
         answers += await bought.deliver(step.event, note="redelivered, the database is well again")
-    for later in bought.events[step.index + 1 :]:
-        await deliver_well(stage, bought.webhook, later)
-    told = ", then ".join(answer.describe() for answer in answers)
+    await bought.in_order(bought.after(step))
     return (
-        f"While the database refused writes to {listed([table])}, {step.event.type} was answered {told}; then the "
-        "database was well again"
+        f"While the database refused writes to {listed([table])}, {step.event.type} was answered {in_turn(answers)}; "
+        "then the database was well again"
     )
 
 

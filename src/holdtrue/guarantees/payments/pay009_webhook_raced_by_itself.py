@@ -37,7 +37,7 @@ from holdtrue.guarantees.payments.bought import Bought, Step, purchases
 from holdtrue.stage import Stage
 from holdtrue.stage.client import Answer
 from holdtrue.stage.crew import FIRST, SECOND
-from holdtrue.stage.play import deliver, deliver_well
+from holdtrue.stage.play import deliver
 from holdtrue.stage.schedules import Act, Exploration, Schedule, Stops, play
 
 
@@ -77,8 +77,7 @@ async def _twice(bought: Bought, step: Step, stops: Stops, schedule: Schedule, e
     for answer in played.answers:
         if not answer.admitted:
             await bought.deliver(event, note="redelivered")
-    for later in bought.events[step.index + 1 :]:
-        await deliver_well(stage, bought.webhook, later)
+    await bought.in_order(bought.after(step))
     answers = " and ".join(answer.describe() for answer in played.answers)
     return f"{event.type} was delivered to two processes at once ({schedule}), which answered {answers}"
 

@@ -36,9 +36,9 @@ from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
 from holdtrue.guarantees.payments.bought import LEASE, Bought, Step, purchases
 from holdtrue.stage import Stage
-from holdtrue.stage.client import Answer
+from holdtrue.stage.client import Answer, in_turn
 from holdtrue.stage.crew import FIRST, SECOND, WORKER
-from holdtrue.stage.play import deliver, deliver_well
+from holdtrue.stage.play import deliver
 from holdtrue.stage.steps import StepFailedError
 from holdtrue.stage.wire import Point, Statement, passed
 
@@ -123,8 +123,7 @@ async def _play(stage: Stage, crash: Crash) -> Harm | None:
         await stage.web(SECOND)
     await bought.begin(crash.step.before)
     answered = await _crash(stage, crash)
-    for later in bought.events[crash.step.index + 1 :]:
-        await deliver_well(stage, bought.webhook, later)
+    await bought.in_order(bought.after(crash.step))
     worker_died = _kills(crash, WORKER)
     differences = await (bought.settled_after_a_lease(crash.step) if worker_died else bought.settled())
     told = f"{crash.how} {crash.point.process}'s `{crash.statement.sql[:160]}` while {event.type} was processed"
@@ -139,7 +138,7 @@ async def _crash(stage: Stage, crash: Crash) -> str:
     else:
         arm = stage.wire.cut(crash.point, when="before" if crash.how == "cut before" else "after")
         try:
-            answers = await bought.deliver(event, note=f"{crash.how} `{crash.point.shape}`", again=False)
+            answers = [await bought.deliver_once(event, note=f"{crash.how} `{crash.point.shape}`")]
             if not arm.fired.is_set():
                 await stage.rest()  # some statements follow the answer, such as a session's last ROLLBACK
         finally:
@@ -148,7 +147,7 @@ async def _crash(stage: Stage, crash: Crash) -> str:
             raise _not_reached(crash)
     if not answers[-1].admitted:
         answers += await bought.deliver(event, note="redelivered")
-    return "answered " + ", then ".join(answer.describe() for answer in answers)
+    return f"answered {in_turn(answers)}"
 
 
 async def _kill(stage: Stage, crash: Crash) -> Answer:

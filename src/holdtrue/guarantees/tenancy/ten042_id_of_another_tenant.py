@@ -33,6 +33,7 @@ from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
 from holdtrue.guarantees.tenancy.ownership import Ownership
 from holdtrue.stage import Stage
+from holdtrue.stage.cast import Who
 from holdtrue.stage.play import FOREIGN, HOME, call, principal_of, ready_for, twin
 from holdtrue.stage.steps import StepFailedError
 
@@ -46,6 +47,12 @@ def tenant_routes(document: Document) -> list[str]:
 
 async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
     """Each tenant route with the first tenant's ids, sent by somebody of the second one who may use the route."""
+    async for attack in attacks(stage):
+        yield attack if isinstance(attack, Untried) else _case(stage, *attack)
+
+
+async def attacks(stage: Stage) -> AsyncIterator[tuple[str, Who] | Untried]:
+    """Each tenant route that is known to succeed, and somebody of the second tenant who may use it."""
     for key in tenant_routes(stage.document):
         attacker = principal_of(stage, key, FOREIGN)
         if attacker is None or attacker.tenant is None:
@@ -54,13 +61,11 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
             await twin(stage, key)
         except StepFailedError as error:
             yield Untried(subject=key, reason=str(error))
-            continue
-        yield _case(stage, key)
+        else:
+            yield key, attacker
 
 
-def _case(stage: Stage, key: str) -> Case:
-    attacker = principal_of(stage, key, FOREIGN)
-
+def _case(stage: Stage, key: str, attacker: Who) -> Case:
     async def play() -> Harm | None:
         ready = await ready_for(stage, key)
         owned = Ownership.of(stage)

@@ -39,11 +39,11 @@ from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
 from holdtrue.guarantees.tenancy.hints import hints_of, some
 from holdtrue.guarantees.tenancy.marks import Marks
 from holdtrue.guarantees.tenancy.ownership import Ownership
-from holdtrue.guarantees.tenancy.ten042_id_of_another_tenant import foreign_names, tenant_routes
+from holdtrue.guarantees.tenancy.ten042_id_of_another_tenant import attacks, foreign_names, tenant_routes
 from holdtrue.stage import Stage
 from holdtrue.stage.cast import Who
 from holdtrue.stage.client import Answer
-from holdtrue.stage.play import FOREIGN, HOME, answered, make_ready, principal_of, ready_for, request_of, twin
+from holdtrue.stage.play import FOREIGN, HOME, answered, make_ready, ready_for, request_of
 from holdtrue.stage.steps import Rendered, StepFailedError, meets
 
 BAD_REQUEST, UNPROCESSABLE = 400, 422
@@ -94,16 +94,11 @@ class Said:
 
 async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
     """Each tenant route, sent by somebody of the second tenant with hints that name the first."""
-    for key in tenant_routes(stage.document):
-        attacker = principal_of(stage, key, FOREIGN)
-        if attacker is None or attacker.tenant is None:
+    async for each in attacks(stage):
+        if isinstance(each, Untried):
+            yield each
             continue
-        try:
-            await twin(stage, key)
-        except StepFailedError as error:
-            yield Untried(subject=key, reason=str(error))
-            continue
-        attack = Attack(stage, key, attacker)
+        attack = Attack(stage, *each)
         for where, sayings in attack.sayings().items():
             yield attack.case(where, sayings)
 

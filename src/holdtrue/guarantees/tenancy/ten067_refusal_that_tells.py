@@ -45,11 +45,11 @@ from holdtrue.guarantees.likeness import alike, tokens, unstable
 from holdtrue.guarantees.tenancy.leaks import Leaks
 from holdtrue.guarantees.tenancy.missing import missing_ids
 from holdtrue.guarantees.tenancy.ownership import Ownership
-from holdtrue.guarantees.tenancy.ten042_id_of_another_tenant import tenant_routes
+from holdtrue.guarantees.tenancy.ten042_id_of_another_tenant import attacks, tenant_routes
 from holdtrue.stage import Stage
 from holdtrue.stage.cast import Who
 from holdtrue.stage.client import Answer
-from holdtrue.stage.play import FOREIGN, HOME, call, principal_of, ready_for, sender_of, twin
+from holdtrue.stage.play import FOREIGN, HOME, call, ready_for, sender_of, twin
 from holdtrue.stage.scene import Call
 from holdtrue.stage.steps import StepFailedError
 
@@ -59,12 +59,12 @@ CLAUSE = ("tenancy", "tables")
 async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
     """Each tenant route with ids in it: foreign against missing; then each POST twice, and what the second says."""
     leaks = await Leaks.of(stage)
-    for key in tenant_routes(stage.document):
-        attacker = principal_of(stage, key, FOREIGN)
-        if attacker is None or attacker.tenant is None:
+    async for attack in attacks(stage):
+        if isinstance(attack, Untried):
+            yield attack
             continue
+        key, attacker = attack
         try:
-            await twin(stage, key)
             if not await missing_ids(stage, await ready_for(stage, key), 0):
                 continue
         except StepFailedError as error:

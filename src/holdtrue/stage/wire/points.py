@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -38,7 +39,7 @@ class Held:
 Decision = Literal["release", "cut"]
 
 
-class Trap:
+class Trap(ABC):
     """Something set at a point; `disarm` takes it away again."""
 
     repeats = False
@@ -48,9 +49,9 @@ class Trap:
         self._traps = traps
         traps.add(self)
 
+    @abstractmethod
     def matches(self, shapes: Sequence[str], *, in_transaction: bool) -> bool:
         """Whether a unit with these points runs into it. Every unit of the process is asked once, in order."""
-        raise NotImplementedError
 
     def disarm(self) -> None:
         """Take it away if it has not sprung; a no-op otherwise."""
@@ -96,9 +97,9 @@ class Arm(_AtPoint):
 class Stop(Trap):
     """What keeps a request back until somebody decides."""
 
+    @abstractmethod
     async def stop(self, held: Held) -> Decision:
         """Called by the session; returns the decision. Cancelled when the held client dies."""
-        raise NotImplementedError
 
 
 class Hold(Stop, _AtPoint):

@@ -5,6 +5,7 @@ A *door* has its positive twin built in: it is one only if the genuine token ope
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -46,16 +47,13 @@ class Door(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccessDoor:
-    """A route that only reads, and shows somebody signed in what it shows nobody else."""
+class _RouteDoor(ABC):
+    """A route that a principal's token opens, and for which nothing need have happened before."""
 
     stage: Stage
     who: Who
     variable: str
     key: str
-    twin: Twin
-    main: bool
-    """The one for its kind of token where everything is tried; at the others some is."""
 
     @property
     def name(self) -> str:
@@ -77,6 +75,19 @@ class AccessDoor:
         await ready_for(self.stage, self.key)
         return await self.opens_now(change)
 
+    @abstractmethod
+    async def opens_now(self, change: Change) -> str | None:
+        """The same, without going back to the scene first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessDoor(_RouteDoor):
+    """A route that only reads, and shows somebody signed in what it shows nobody else."""
+
+    twin: Twin
+    main: bool
+    """The one for its kind of token where everything is tried; at the others some is."""
+
     async def opens_now(self, change: Change) -> str | None:
         """The same, without going back to the scene first."""
         ready = await make_ready(self.stage, self.key)  # nothing need have happened before
@@ -92,33 +103,8 @@ class AccessDoor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WriteDoor:
-    """A route that changes something, and needs nothing to have happened before."""
-
-    stage: Stage
-    who: Who
-    variable: str
-    key: str
-
-    @property
-    def name(self) -> str:
-        """``POST /orders as clerk``."""
-        return f"{self.key} as {self.who.name}"
-
-    @property
-    def where(self) -> str:
-        """The route."""
-        return self.key
-
-    @property
-    def token(self) -> str:
-        """The principal's."""
-        return carried(self.stage.cast, self.who)[self.variable]
-
-    async def opens(self, change: Change) -> str | None:
-        """Send a changed token; say in words what it achieved, or None."""
-        await ready_for(self.stage, self.key)
-        return await self.opens_now(change)
+class WriteDoor(_RouteDoor):
+    """A route that changes something."""
 
     async def opens_now(self, change: Change) -> str | None:
         """The same, without going back to the scene first."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
-from holdtrue.guarantees.base import Untried
-from holdtrue.guarantees.payments.aftermath import Chapter, Life
+from holdtrue.guarantees.base import Absent, Untried
+from holdtrue.guarantees.payments.aftermath import Chapter, Life, Order
 from holdtrue.guarantees.payments.bought import NEUTRAL, Bought, purchases
 from holdtrue.stage import Stage
 from holdtrue.stage.database import difference
@@ -67,6 +67,24 @@ async def refunded_charges(stage: Stage) -> list[Life | Untried]:
 async def slow_refunds(stage: Stage) -> list[Life | Untried]:
     """Refunds made in the dashboard that are pending at first, and succeed later."""
     return await _lives(stage, "refund", _slow)
+
+
+Heard = tuple[Callable[[Stage], Awaitable[list[Life | Untried]]], Order, str]
+"""Which objects are told of, in which order, and what that is called."""
+
+
+async def heeding(stage: Stage, orders: Iterable[Heard]) -> AsyncIterator[tuple[Life, Order, str] | Untried | Absent]:
+    """The objects whose news an app acts on, with each order in which it may hear of them."""
+    heeded = False
+    for lives, order, name in orders:
+        for life in await lives(stage):
+            if isinstance(life, Untried):
+                yield life
+            elif life.heeded(order.older, order.newer):
+                heeded = True
+                yield life, order, name
+    if not heeded:
+        yield Absent(reason="what follows a purchase (refunds, changes of a subscription) changes nothing in the app")
 
 
 def charge_of(bought: Bought) -> str | None:

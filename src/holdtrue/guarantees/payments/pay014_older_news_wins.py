@@ -36,6 +36,7 @@ from holdtrue.guarantees.payments.lives import (
     SECOND_REFUND,
     SETTLED,
     UNPAID,
+    heeding,
     refunded_charges,
     slow_refunds,
     subscriptions,
@@ -52,16 +53,12 @@ ORDERS = (
 
 async def rehearse(stage: Stage) -> AsyncIterator[Tried]:
     """*Older news that comes late = in time.*"""
-    heeded = False
-    for lives, order, name in ORDERS:
-        for life in await lives(stage):
-            if isinstance(life, Untried):
-                yield life
-            elif life.heeded(order.older, order.newer):
-                heeded = True
-                yield life.otherwise(order, name, cause=life.cause("forgets"))
-    if not heeded:
-        yield Absent(reason="what follows a purchase (refunds, changes of a subscription) changes nothing in the app")
+    async for each in heeding(stage, ORDERS):
+        if isinstance(each, Untried | Absent):
+            yield each
+        else:
+            life, order, name = each
+            yield life.otherwise(order, name, cause=life.cause("forgets"))
 
 
 GUARANTEE = Guarantee(

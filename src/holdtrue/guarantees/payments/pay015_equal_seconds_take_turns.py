@@ -36,6 +36,7 @@ from holdtrue.guarantees.payments.lives import (
     PENDING,
     SETTLED,
     UNPAID,
+    heeding,
     slow_refunds,
     subscriptions,
 )
@@ -50,20 +51,16 @@ ORDERS = (
 
 async def rehearse(stage: Stage) -> AsyncIterator[Tried]:
     """*In one second and in either order = seconds apart and in order.*"""
-    heeded = False
-    for lives, order, name in ORDERS:
-        for life in await lives(stage):
-            if isinstance(life, Untried):
-                yield life
-            elif life.heeded(order.older, order.newer):
-                heeded = True
-                cause = life.cause("in one second")
-                # What is forgotten seconds apart, too, has nothing to do with the clock.
-                apart = replace(order, one_second=False)
-                yield life.otherwise(order, f"{name} in one second, the later first", cause=cause, unless=apart)
-                yield life.otherwise(replace(order, swapped=False), f"{name} in one second, in order", cause=cause)
-    if not heeded:
-        yield Absent(reason="what follows a purchase (refunds, changes of a subscription) changes nothing in the app")
+    async for each in heeding(stage, ORDERS):
+        if isinstance(each, Untried | Absent):
+            yield each
+            continue
+        life, order, name = each
+        cause = life.cause("in one second")
+        # What is forgotten seconds apart, too, has nothing to do with the clock.
+        apart = replace(order, one_second=False)
+        yield life.otherwise(order, f"{name} in one second, the later first", cause=cause, unless=apart)
+        yield life.otherwise(replace(order, swapped=False), f"{name} in one second, in order", cause=cause)
 
 
 GUARANTEE = Guarantee(

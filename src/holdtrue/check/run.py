@@ -20,6 +20,7 @@ from holdtrue.check.keep import RunDirectory
 from holdtrue.check.prove import Order, prove, unproved
 from holdtrue.check.select import select
 from holdtrue.check.surveyed import compare
+from holdtrue.check.waiting import Waiting
 from holdtrue.contract.errors import HoldtrueError, UsageError
 from holdtrue.contract.project import read_project
 from holdtrue.contract.reader import Loaded, read
@@ -207,12 +208,11 @@ async def _prove_all(run: _Run, setting: Setting) -> None:
     promised = [guarantee for guarantee in run.chosen if guarantee.subjects(run.loaded.document)]
     rehearsed = [guarantee for guarantee in promised if guarantee.rehearse is not None]
     heaviest_first = sorted(rehearsed, key=lambda guarantee: -guarantee.weight)
-    staged = [guarantee for guarantee in heaviest_first if guarantee.staged]
-    beside = [guarantee for guarantee in heaviest_first if not guarantee.staged]
+    staged = Waiting(guarantee for guarantee in heaviest_first if guarantee.staged)
+    beside = Waiting(guarantee for guarantee in heaviest_first if not guarantee.staged)
 
-    async def work(stage: Stage, waiting: list[Guarantee]) -> None:
-        while waiting:
-            guarantee = waiting.pop(0)
+    async def work(stage: Stage, waiting: Waiting) -> None:
+        while (guarantee := waiting.take(stage.lane)) is not None:
             run.tell(GuaranteeStarted(code=guarantee.code, title=guarantee.title, lane=stage.lane))
             run.done(await prove(guarantee, stage, run.order, run.tell))
 

@@ -200,6 +200,19 @@ def test_turns_with_times_stand_where_they_happened() -> None:
     ]  # fmt: skip
 
 
+def test_a_database_that_refuses_says_what_and_until_when() -> None:
+    entries: Entries = [
+        {"kind": "refusing", "at": 0, "tables": ["orders"], "operations": ["INSERT", "UPDATE"]},
+        request(0.1, "POST /x", "500"),
+        {"kind": "refusing_ended", "at": 0.5, "tables": ["orders"]},
+    ]
+    steps = story_of(entries, harm="broken").steps
+    assert [(steps[at].words, steps[at].source) for at in (0, 3)] == [
+        ("refuses every INSERT, UPDATE on orders (disk full)", "database"),
+        ("is well again", "database"),
+    ]
+
+
 def test_a_forged_webhook_does_not_come_from_the_provider() -> None:
     note = {"kind": "webhook", "at": 0, "process": "web1", "note": "forged: unsigned"}
     step = story_of([note, request(0, "POST /hook", "200", content="{}")], harm="broken").steps[0]
@@ -226,7 +239,8 @@ JSON = st.recursive(
     max_leaves=6,
 )
 KINDS = sorted(
-    {str(entry["kind"]) for entry in (*KILLED, *RACED)} | {"migration", "left_out", "released", "mail_refused"}
+    {str(entry["kind"]) for entry in (*KILLED, *RACED)}
+    | {"migration", "left_out", "released", "mail_refused", "refusing"}
 )
 NAMES = sorted({name for entry in (*KILLED, *RACED) for name in entry} - {"kind"})
 

@@ -384,7 +384,7 @@ class Stage:
                 yield
         except DatabaseError as error:
             raise StepFailedError(f"{listed(told)} could not be made to fail: {error}", where=listed(told)) from error
-        self.player.evidence.add("refusing no more", tables=told)
+        self.player.evidence.add("refusing_ended", tables=told)
 
     async def blockers(self, backend: int) -> list[int]:
         """The backends whose locks one waits for, in PostgreSQL's own words."""

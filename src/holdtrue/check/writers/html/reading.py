@@ -144,6 +144,16 @@ class Reader:
             "band", f"{span(number(entry.get('seconds')) or 0)} later", told="for the rows of the database", rank=3
         )
 
+    def _read_refusing(self, entry: Mapping[str, Any]) -> None:
+        operations, tables = (
+            ", ".join(map(text, told)) if isinstance(told, list) else ""
+            for told in (entry.get("operations"), entry.get("tables"))
+        )
+        self.add("dot", f"refuses every {operations} on {tables} (disk full)", source=DATABASE, bad=True, rank=3)
+
+    def _read_refusing_ended(self, _: Mapping[str, Any]) -> None:
+        self.add("dot", "is well again", source=DATABASE, rank=3)
+
     def _read_scene(self, _: Mapping[str, Any]) -> None:
         if self.steps:
             self.add("band", "everything is set back to the start", rank=3)

@@ -101,6 +101,8 @@ class Stage:
         """A route that answered 5xx: a refusal, or an app that is not well any more."""
         self._log: Recording | None = None
         self._written = True
+        self._calls = 0
+        """How many calls the provider had seen when the stage was last reset."""
         self._standing: Call | None = None
         self._restless = True
         self._admin: AsyncConnection | None = None
@@ -250,16 +252,30 @@ class Stage:
         await self._pool.release(self.database)
         self.database = clone
         self.payments.restore(self.scene.payments)
+        self._calls = len(self.payments.calls)
         self.cast.knowledge = self.scene.knowledge.copy()
         self._read_log()
         self._written, self._rows, self._standing = False, self.scene.rows, None
         self.player.evidence.add("scene")
 
-    async def fresh(self) -> None:
+    async def fresh(self, to: Scene | None = None) -> None:
         """Go back to the scene, unless nothing was written since: a refused request usually writes nothing."""
         self._read_log()
-        if self._written or self._saved is not None or self.crew.dead():
-            await self.reset()
+        if self._written or self._saved is not to or self.crew.dead():
+            await self.reset(to)
+
+    async def is_untouched(self) -> bool:
+        """Whether all is as the scene has it: every row, what the provider was asked to do, and mailboxes.
+
+        What was written and rolled back has left nothing; then the stage counts as fresh again.
+        """
+        await self.quiet.rest(polls=False)
+        scene = self.scene
+        asked = any(call.method != "GET" for call in self.payments.calls[self._calls :])
+        if asked or len(self.mail.mails) != len(scene.mailbox.mails) or await self.rows() != scene.rows:
+            return False
+        self._written = False
+        return True
 
     @property
     def standing(self) -> Call | None:

@@ -214,7 +214,7 @@ async def take_once(bought: Bought, events: Iterable[Event]) -> list[Event]:
 async def take(bought: Bought, events: Iterable[Event]) -> list[Event]:
     """Deliver events, each until it is taken; those that are refused again when all others were. Return the refused."""
     waiting = list(events)
-    for _ in range(REDELIVERIES):
+    for _ in REDELIVERIES:
         refused = []
         for event in waiting:
             if (await bought.deliver_once(event)).admitted:

@@ -86,11 +86,11 @@ class Bought:
 
     # -- doing ------------------------------------------------------------------------------------------------------
 
-    async def begin(self, scene: Scene) -> None:
-        """Go back to a scene, in processes that know nothing of later ones."""
+    async def begin(self, scene: Scene, *, anew: bool = True) -> None:
+        """Go back to a scene, in processes that know nothing of later ones; unless ``anew``, stay where all is so."""
         if self.remembers:
             await self.stage.restart()
-        await self.stage.reset(scene)
+        await (self.stage.reset(scene) if anew else self.stage.fresh(scene))
 
     async def deliver(self, event: Event, *, process: str = FIRST, note: str = "") -> list[Answer]:
         """Deliver one event, and redeliver it as the provider does until it is taken; return every answer."""
@@ -112,7 +112,8 @@ class Bought:
     ) -> Case:
         """*This = delivered once*: a case that plays something, which returns what was done in words, and compares.
 
-        It begins when everything is bought and nothing delivered, or at another ``start``.
+        It begins when everything is bought and nothing delivered, or at another ``start``. Nothing is compared where it
+        returns no words: what is as it was before has no outcome yet.
         """
         return Case(
             name=f"{self.name}: {name}", play=partial(self._same, play, start or self.scene), cause=cause or self.name
@@ -121,6 +122,8 @@ class Bought:
     async def _same(self, play: Callable[[], Awaitable[str]], start: Scene) -> Harm | None:
         await self.begin(start)
         told = await play()
+        if not told:
+            return None
         differences = await self.settled()
         return self.harm(told, differences) if differences else None
 
@@ -131,7 +134,7 @@ class Bought:
 
         What such a delivery of an event that means nothing leaves behind (a log of deliveries) is no harm.
         """
-        await self.begin(step.before)
+        await self.begin(step.before, anew=False)
         async with self.stage.watch() as ignored:
             neutral = deliver_as(self.stage.payments.emit(*NEUTRAL))
             await deliver(self.stage, self.webhook, neutral, note=f"an event that means nothing, {words}")

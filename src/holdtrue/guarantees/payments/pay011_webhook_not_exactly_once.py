@@ -56,6 +56,8 @@ class Crash:
     statement: Statement
     how: str
     """``cut before``, ``cut after``: the database connection; ``kill before``: the process."""
+    plays_on: bool
+    """Whether the event is redelivered even where the crash has left nothing behind."""
 
     @property
     def name(self) -> str:
@@ -68,7 +70,11 @@ class Crash:
 
 
 async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
-    """Crash at every statement of every event's processing, redeliver, and compare with an undisturbed delivery."""
+    """Crash at every statement of every event's processing, redeliver, and compare with an undisturbed delivery.
+
+    What a crash has left behind decides what comes of a redelivery, and behind a refused delivery that left nothing it
+    is a first one; so of the crashes within one transaction that leave nothing, one is played on (ADR 17).
+    """
     for bought in await purchases(stage):
         if isinstance(bought, Untried):
             yield bought
@@ -89,8 +95,9 @@ def _crashes(bought: Bought, step: Step) -> list[Crash]:
     if not step.rows:
         return []
     last = _last_of_transactions(step.seen.statements)
+    ends = {(each.connection, each.transaction): each.seq for each in step.seen.statements if each.is_point}.values()
     return [
-        Crash(bought=bought, step=step, point=point, statement=statement, how=how)
+        Crash(bought=bought, step=step, point=point, statement=statement, how=how, plays_on=statement.seq in ends)
         for point, (statement, *_) in passed(step.seen.statements)
         for how in _ways(point, statement, step.seen.mailed, last)
     ]
@@ -121,8 +128,10 @@ async def _play(stage: Stage, crash: Crash) -> Harm | None:
     bought, event = crash.bought, crash.step.event
     if _kills(crash, FIRST):
         await stage.web(SECOND)
-    await bought.begin(crash.step.before)
+    await bought.begin(crash.step.before, anew=crash.plays_on)
     answered = await _crash(stage, crash)
+    if not answered:
+        return None
     await bought.in_order(bought.after(crash.step))
     worker_died = _kills(crash, WORKER)
     differences = await (bought.settled_after_a_lease(crash.step) if worker_died else bought.settled())
@@ -131,7 +140,7 @@ async def _play(stage: Stage, crash: Crash) -> Harm | None:
 
 
 async def _crash(stage: Stage, crash: Crash) -> str:
-    """Deliver, crash, and redeliver as long as the provider sees no 2xx; say how it went."""
+    """Deliver, crash, and redeliver as long as the provider sees no 2xx; say how it went, if it is worth going on."""
     bought, event = crash.bought, crash.step.event
     if crash.how == "kill before":
         answers = [await _kill(stage, crash)]
@@ -146,6 +155,8 @@ async def _crash(stage: Stage, crash: Crash) -> str:
         if not arm.fired.is_set():
             raise _not_reached(crash)
     if not answers[-1].admitted:
+        if not crash.plays_on and await stage.is_untouched():
+            return ""
         answers += await bought.deliver(event, note="redelivered")
     return f"answered {in_turn(answers)}"
 

@@ -62,7 +62,9 @@ class App:
     directory: Path
     document: dict[str, Any] = field(default_factory=lambda: json.loads(json.dumps(DOCUMENT)))
     files: dict[str, str] = field(default_factory=dict)
-    """What is otherwise than in tests/tiny."""
+    """What is otherwise than in its source."""
+    source: Path = TINY
+    """Where its files are copied from."""
 
     @property
     def process(self) -> dict[str, Any]:
@@ -75,7 +77,7 @@ class App:
 
     def write(self) -> None:
         """Write the files and the document."""
-        shutil.copytree(TINY, self.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(self.source, self.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         for name, text in self.files.items():
             (self.directory / name).write_text(text, encoding="utf-8")
         (self.directory / "holdtrue.toml").write_text(tomlkit.dumps(self.document), encoding="utf-8")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import collections
 import http.server
 import json
 import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +101,16 @@ def one(db: psycopg.Connection, sql: str, *values: object) -> Any:
 
 def enter(db: psycopg.Connection, team: int, role: str) -> str:
     """Let a new member into a team."""
-    token = f"token-{role}-{os.urandom(12).hex()}"
+    token = f"token-{role}-{os.urandom(12).hex()}" if "LASTS" not in os.environ else jwt(sub=role, team=team)
     db.execute("INSERT INTO members (team_id, role, token) VALUES (%s, %s, %s)", [team, role, token])
     return token
+
+
+def jwt(**claims: object) -> str:
+    """A token of the usual form, two minutes past its end."""
+    payload = {**claims, "jti": os.urandom(12).hex(), "exp": int(time.time()) - 120}
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()) for part in ({"alg": "none"}, payload)]
+    return b".".join([*(part.rstrip(b"=") for part in parts), b"c2lnbmF0dXJl"]).decode()
 
 
 # -- tricks: each tells whether it has dealt with the request ---------------------------------------------------------
@@ -119,6 +129,26 @@ def failing_for_strangers(handler: Handler) -> bool:
     if handler.in_a_proof and handler.from_a_stranger:
         spoilt.set()
     return spoilt.is_set() and failing(handler)
+
+
+uses: collections.Counter[str] = collections.Counter()
+
+
+def running_out(handler: Handler) -> bool:
+    """Takes a token as often as LASTS says, and then takes notice that it is past its end."""
+    token = handler.headers.get("authorization", "")
+    uses[token] += 1
+    if uses[token] <= int(os.environ["LASTS"]):
+        return False
+    handler.answer(401, {"error": "sign in again"})
+    return True
+
+
+def running_out_abroad(handler: Handler) -> bool:
+    """Does so with tokens of the second team alone."""
+    _, payload, _ = (handler.headers.get("authorization") or "..").split(".")
+    claims = json.loads(base64.urlsafe_b64decode(payload + "===")) if payload else {}
+    return claims.get("team") == 2 and running_out(handler)
 
 
 def dying(handler: Handler) -> bool:
@@ -225,6 +255,8 @@ def waiting_in_a_proof(handler: Handler) -> bool:
 TRICKS = {
     "failing": failing,
     "failing for strangers": failing_for_strangers,
+    "running out": running_out,
+    "running out abroad": running_out_abroad,
     "dying": dying,
     "dying for strangers": dying_for_strangers,
     "rude": rude,

@@ -20,7 +20,7 @@ from holdtrue.contract.words import Confidence, Outcome, Stability
 from holdtrue.guarantees.base import Absent, Case, Guarantee, Harm, Tried, Unsampled, Untried
 from holdtrue.stage import Stage
 from holdtrue.stage.play import still_well
-from holdtrue.stage.steps import StepFailedError
+from holdtrue.stage.steps import RanOutError, StepFailedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,17 +124,29 @@ async def _play_all(
             if harm is not None:
                 tally.harms.setdefault(case.cause, []).append((case, harm))
             tell(CaseTried(code=guarantee.code, case=case.name, broken=harm is not None))
+    _note_ran_out(stage, tally)
 
 
 async def _play(case: Case, stage: Stage, tally: _Tally) -> Harm | None:
     stage.begin_evidence()
     stage.doubt = None
+    _note_ran_out(stage, tally)
     harm = await case.play()
+    if (ended := stage.player.ran_out) is not None:
+        stage.player.ran_out = None
+        raise RanOutError(ended)  # neither a refusal nor what differs from one before proves anything
     if harm is not None:
         tally.evidence[case.name] = stage.player.evidence.export(stage.redactor)
     elif stage.doubt is not None:
         await still_well(stage, stage.doubt)
     return harm
+
+
+def _note_ran_out(stage: Stage, tally: _Tally) -> None:
+    """Whoever was refused between two cases, for a token that had run out, may have been what the proof learns from."""
+    ended, stage.player.ran_out = stage.player.ran_out, None
+    if ended is not None and not any(ended in each.reason for each in tally.untried):
+        tally.untried.append(Untried(subject="what cases are compared with", reason=str(RanOutError(ended))))
 
 
 async def _again(case: Case, guarantee: Guarantee, stage: Stage, tally: _Tally) -> Stability | None:

@@ -13,6 +13,7 @@ from holdtrue.stage.payments import Delivery, Event
 from holdtrue.stage.scene import Call, Twin
 from holdtrue.stage.stage import Stage
 from holdtrue.stage.steps import Rendered, StepFailedError, meets
+from holdtrue.stage.tokens import lifetimes
 
 HOME, FOREIGN = "a", "b"
 """Rehearsals happen in the first tenant; the second one is where attackers come from."""
@@ -150,11 +151,14 @@ async def call_well(stage: Stage, ready: Call) -> Twin:
     async with stage.watch(rest=False) as seen:
         answer = await call(stage, ready, sender=sender_of(stage, ready))
     if not meets(ready.route.expect, answer):
+        ended = stage.player.refused(answer, ready.principal)
         raise StepFailedError(
             f"called as it is meant to be, it was answered {answer.describe()}: "
-            f"{stage.redactor.text(answer.text[:200])}",
+            f"{stage.redactor.text(answer.text[:200])}{f'; {ended}' if ended else ''}",
             where=ready.key,
-            do="Give the route a body, parameters, `before` steps or `as` with which it succeeds.",
+            do=lifetimes.DO
+            if ended
+            else "Give the route a body, parameters, `before` steps or `as` with which it succeeds.",
         )
     stage.setting.reached.add(ready.key)
     known = stage.setting.twins[ready.key] = Twin(answer=answer, rows=seen.rows, statements=tuple(seen.statements))

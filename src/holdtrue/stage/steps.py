@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,10 +15,18 @@ from holdtrue.contract.template import render, render_json
 from holdtrue.stage.cast import Cast, Who
 from holdtrue.stage.client import Answer, Client
 from holdtrue.stage.evidence import Evidence, Redactor
+from holdtrue.stage.tokens import lifetimes
 
 
 class StepFailedError(HoldtrueError):
     """A step of the document did not do what it says."""
+
+
+class RanOutError(StepFailedError):
+    """Somebody was refused whose token had run out: nothing can be said of what the app would have done."""
+
+    def __init__(self, ended: str) -> None:
+        super().__init__(ended, why=lifetimes.WHY, do=lifetimes.DO)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +67,9 @@ class Player:
         self._asking = asking
         self._silent = silent
         self._named = named
+        self.ran_out: str | None = None
+        """Whose token had run out when a request of theirs was refused; whoever looks at it forgets it, too."""
+        self._ended: dict[Who, str] = {}
 
     async def play(
         self,
@@ -86,7 +98,7 @@ class Player:
             match step:
                 case Request():
                     answer = await self.send(step, sender=sender, tenant=tenant, view=view)
-                    found = self._captured(step, answer)
+                    found = self._captured(step, answer, sender or who)
                 case Inbox():
                     found = await self._from_mail(step, view)
                 case Run():
@@ -145,7 +157,18 @@ class Player:
             answer_headers=dict(answer.headers),
             answer_body=answer.text[:4000],
         )
+        if sender is not None and not answer.admitted and not answer.failed:
+            self.ran_out = self.ended(sender, inside="\n".join(rendered.headers.values())) or self.ran_out
         return answer
+
+    def ended(self, who: Who, *, inside: str | None = None) -> str | None:
+        """Say whose token has run out, each time in the words of the first; see ``lifetimes.ended``."""
+        told = lifetimes.ended(self.cast, who, time.time(), inside=inside)
+        return told and self._ended.setdefault(who, told)
+
+    def refused(self, answer: Answer, who: Who | None) -> str | None:
+        """Say whose token has run out, where an answer may be due to that."""
+        return self.ended(who) if who is not None and answer.status in (401, 403) else None
 
     def render(
         self, request: Request, *, sender: Who | None, tenant: str | None, view: Mapping[str, object]
@@ -187,13 +210,17 @@ class Player:
             return self.cast.who(step.as_, tenant)
         return default
 
-    def _captured(self, step: Request, answer: Answer) -> dict[str, object]:
+    def _captured(self, step: Request, answer: Answer, who: Who | None) -> dict[str, object]:
         if not meets(step.expect, answer):
+            ended = self.refused(answer, who)
+            told = self._redactor.text(answer.text[:300])
             raise StepFailedError(
-                f"{step.request} was answered {answer.describe()}: {self._redactor.text(answer.text[:300])}",
+                f"{step.request} was answered {answer.describe()}: {told}{f'; {ended}' if ended else ''}",
                 where=f"step `{step.request}`",
                 why="The rehearsal needs this step to succeed.",
-                do="Compare the step's body, sender and `expect` with what the app wants; its log is kept.",
+                do=lifetimes.DO
+                if ended
+                else "Compare the step's body, sender and `expect` with what the app wants; its log is kept.",
             )
         found = {}
         for name, where in step.capture.items():

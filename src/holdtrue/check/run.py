@@ -212,9 +212,16 @@ async def _prove_all(run: _Run, setting: Setting) -> None:
     beside = Waiting(guarantee for guarantee in heaviest_first if not guarantee.staged)
 
     async def work(stage: Stage, waiting: Waiting) -> None:
-        while (guarantee := waiting.take(stage.lane)) is not None:
+        """Take one after the other, at least one on each scene, as long as the cast's tokens are good for it."""
+        first = True
+        while (first or not _wanes(setting)) and (guarantee := waiting.take(stage.lane)) is not None:
             run.tell(GuaranteeStarted(code=guarantee.code, title=guarantee.title, lane=stage.lane))
-            run.done(await prove(guarantee, stage, run.order, run.tell))
+            result = await prove(guarantee, stage, run.order, run.tell)
+            if result.outcome is Outcome.NOT_RUN and not first and _is_over(setting):
+                waiting.put_back(guarantee)  # with new tokens it may be tried to its end
+                return
+            run.done(result)
+            first = False
 
     lanes = min(run.options.stages or min(MOST_STAGES, os.cpu_count() or 1), max(1, len(staged)))
 
@@ -223,6 +230,16 @@ async def _prove_all(run: _Run, setting: Setting) -> None:
         async with setting.stages(lanes) as stages:
             setting.notes.update(await compare(run.loaded, stages[0]))
             await together(*(work(stage, staged) for stage in stages))
+        while staged:
+            run.tell(StageProgress(doing="the cast's tokens run out: everybody signs in anew"))
+            try:
+                await setting.forget_scene()
+                async with setting.stages(min(lanes, len(staged))) as stages:
+                    await together(*(work(stage, staged) for stage in stages))
+            except HoldtrueError as error:
+                reason = f"the cast's tokens ran out, and the scene could not be set again: {error}"
+                while (left := staged.take(0)) is not None:
+                    run.done(unproved(left, Outcome.NOT_RUN, reason))
 
     async def beside_them() -> None:
         await setting.first_is_up.wait()  # everybody waits for the app: nothing is to take its processors before that
@@ -230,6 +247,16 @@ async def _prove_all(run: _Run, setting: Setting) -> None:
             await work(stage, beside)
 
     await together(on_stages(), beside_them())
+
+
+def _wanes(setting: Setting) -> bool:
+    """Whether the cast's tokens may not last for another proof."""
+    return setting.lifetime is not None and setting.lifetime.wanes(time.time())
+
+
+def _is_over(setting: Setting) -> bool:
+    """Whether a token of the cast has run out."""
+    return setting.lifetime is not None and setting.lifetime.is_over(time.time())
 
 
 def _report(

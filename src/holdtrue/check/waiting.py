@@ -31,6 +31,10 @@ class Waiting:
         self._begun.setdefault(nearest.place, lane)
         return nearest
 
+    def put_back(self, guarantee: Guarantee) -> None:
+        """Have one that could not be tried to its end taken again, before all others of its kind."""
+        self._left.insert(0, guarantee)
+
     def _distance(self, place: Place, lane: int) -> int:
         if place not in self._begun:
             return 1

@@ -31,6 +31,7 @@ from holdtrue.stage.refusals import machine_refused, refuse_unsafe
 from holdtrue.stage.scene import Scene, Twin
 from holdtrue.stage.scratch import scratch_directory
 from holdtrue.stage.stage import Stage
+from holdtrue.stage.tokens.lifetimes import Lifetime
 from holdtrue.stage.wire import Statement, Upstream, Wire
 from holdtrue.stage.zygotes import Zygotes
 
@@ -70,6 +71,8 @@ class Setting:
     base: str = ""
     """The database as the migrations leave it, frozen."""
     scene: Scene | None = None
+    lifetime: Lifetime | None = None
+    """Of the tokens with which the scene was set."""
     habits: asyncio.Future[Habits] = field(default_factory=asyncio.Future)
     """What the first stage heard of the idle app; the others have the same app."""
     migrated: asyncio.Event = field(default_factory=asyncio.Event)
@@ -270,6 +273,18 @@ class Setting:
             raise
         for refusal in await close(stages):
             raise refusal
+
+    async def forget_scene(self) -> None:
+        """Have the next stages set the scene again, with new tokens and new ids; those there were are closed.
+
+        Nothing may go on knowing what the old scene had. What is known of the app itself (its habits, its statements,
+        which routes were reached) stays.
+        """
+        if self.scene is not None:
+            await self.databases.drop(self.scene.database)
+        self.scene, self.lifetime, self.scene_is_set = None, None, asyncio.Event()
+        self.twins.clear()
+        self.known.clear()
 
     @asynccontextmanager
     async def backstage(self, lane: int) -> AsyncIterator[Stage]:

@@ -40,6 +40,7 @@ from holdtrue.stage.quiet import Quiet
 from holdtrue.stage.scene import Call, Scene
 from holdtrue.stage.steps import Player, StepFailedError
 from holdtrue.stage.tables import listed, qualified_all
+from holdtrue.stage.tokens.lifetimes import Lifetime
 from holdtrue.stage.wire import Recording, Statement, Upstream, Wire, facts_of
 from holdtrue.stage.witness import Witness
 
@@ -139,8 +140,10 @@ class Stage:
         await self._note_ports()
         await self.wire.learn_writing_functions(self.setting.runtime)
         if self.lane == 0:
-            await self.quiet.learn(worker=self.crew.has_worker)
-            self.setting.habits.set_result(self.quiet.habits)
+            if not self.setting.habits.done():
+                await self.quiet.learn(worker=self.crew.has_worker)
+                self.setting.habits.set_result(self.quiet.habits)
+            self.quiet.habits = self.setting.habits.result()
             self.quiet.park()
             await self._play_scene(start)
         else:
@@ -160,6 +163,7 @@ class Stage:
             for resource in self.document.resources.values():
                 default = self.cast.who(resource.as_, tenant)
                 await self.player.play(resource.steps, who=None, tenant=tenant, default=default)
+        self.setting.lifetime = Lifetime.of(self.cast, time.time())
         await self.quiet.rest()
         async with await self.setting.cluster.admin(database) as connection:
             catalog = await catalog_of(connection)

@@ -217,6 +217,7 @@ def _why_not(tally: _Tally, order: Order) -> str:
         each.reason if each.reason.startswith(f"{each.subject}: ") else f"{each.subject}: {each.reason}"
         for each in tally.untried
     ]
+    reasons = list(dict.fromkeys(reasons))  # several parts of a proof may have failed at the same thing
     if not reasons and not tally.tried:
         if order.case is not None and tally.possible:
             return f"no case matches {order.case!r}; there are {tally.possible} cases"

@@ -29,6 +29,8 @@ class Answer:
     headers: httpx.Headers
     body: bytes
     failure: str | None = None
+    hung: bool = False
+    """Whether the time was up before the answer was complete."""
 
     @property
     def admitted(self) -> bool:
@@ -145,7 +147,7 @@ class Client:
                     **body,
                 )
         except (TimeoutError, httpx.TimeoutException):
-            return _failure(f"none within {patience:g} s")
+            return _failure(f"none within {patience:g} s", hung=True)
         except httpx.TransportError as error:
             return _failure(f"connection lost: {error or type(error).__name__}")
         except (httpx.DecodingError, httpx.InvalidURL) as error:
@@ -161,5 +163,5 @@ class Client:
             return Answer(status=response.status_code, headers=response.headers, body=bytes(body))
 
 
-def _failure(reason: str) -> Answer:
-    return Answer(status=None, headers=httpx.Headers(), body=b"", failure=reason)
+def _failure(reason: str, *, hung: bool = False) -> Answer:
+    return Answer(status=None, headers=httpx.Headers(), body=b"", failure=reason, hung=hung)

@@ -50,6 +50,7 @@ class Crew:
         self._spoke = spoke
         self._members: dict[str, asyncio.Task[Member]] = {}
         self._ends: Counter[str] = Counter()
+        self._stuck: set[AppProcess] = set()
         self.sealed = True
         """Whether the kernel kept every process that was started from reaching anything but loopback."""
 
@@ -103,6 +104,13 @@ class Crew:
                 with contextlib.suppress(TimeoutError):  # it lives, and only does not answer
                     await asyncio.wait_for(member.process.exited.wait(), LAST_BREATH)
 
+    async def end_stuck(self, name: str) -> None:
+        """SIGKILL a process that answers nobody any more; it is replaced like one that ended by itself."""
+        for member in self._started():
+            if member.name == name and member.process.alive:
+                self._stuck.add(member.process)
+                await member.process.kill()
+
     def _started(self) -> list[Member]:
         done = [task for task in self._members.values() if task.done() and not task.cancelled()]
         return [task.result() for task in done if task.exception() is None]
@@ -120,7 +128,10 @@ class Crew:
     def _note_end(self, task: asyncio.Task[Member]) -> None:
         if not task.cancelled() and task.exception() is None and not task.result().process.alive:
             member = task.result()
-            self._ends[f"{member.name} ended by itself with code {member.process.returncode} in a rehearsal"] += 1
+            how = f"ended by itself with code {member.process.returncode}"
+            if member.process in self._stuck:
+                how = "let a request hang and answered no other any more"
+            self._ends[f"{member.name} {how} in a rehearsal"] += 1
 
     async def kill(self, *names: str) -> None:
         """SIGKILL the named processes, or all, and forget them; they start anew when they are next needed."""

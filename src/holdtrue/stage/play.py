@@ -252,10 +252,14 @@ async def deliver_well(stage: Stage, webhook: str, event: Event, *, process: str
     """
     answer = await deliver_event(stage, webhook, event, process=process)
     if not answer.admitted:
+        silent = answer.status is None
+        said = "" if silent else f": {stage.redactor.text(answer.text[:200])}"
         raise StepFailedError(
-            f"a rightly signed {event.type} was answered {answer.describe()}: {stage.redactor.text(answer.text[:200])}",
+            f"a rightly signed {event.type} was answered {answer.describe()}{said}",
             where=stage.document.webhooks[webhook].route,
-            do="Check the webhook's secret in `process.env` ({stripe_webhook_secret}) and its route.",
+            do="See in the app's log what its handler waits for or dies of; a provider waits for some seconds only."
+            if silent
+            else "Check the webhook's secret in `process.env` ({stripe_webhook_secret}) and its route.",
         )
     stage.setting.reached.add(stage.document.webhooks[webhook].route)
     return answer

@@ -17,7 +17,7 @@ from holdtrue.contract.document import Command, Document
 from holdtrue.contract.errors import HoldtrueError
 from holdtrue.stage import payments
 from holdtrue.stage.cast import TENANTS, Cast
-from holdtrue.stage.client import Client
+from holdtrue.stage.client import Answer, Client
 from holdtrue.stage.crew import FIRST, WORKER, Build, Crew, Member
 from holdtrue.stage.database import (
     Catalog,
@@ -51,6 +51,8 @@ Learned = TypeVar("Learned")
 READY_CLONES = 2
 NEEDS_WORKER = 0.5
 """Seconds without an answer after which a worker is let go on: the answer may wait for it."""
+CHECK_UP = 5.0
+"""Seconds in which a process that let a request hang must answer another, or it answers nobody any more."""
 MAIL_PATIENCE = 10.0
 """Seconds a mail that a step needs may take."""
 
@@ -92,7 +94,7 @@ class Stage:
             mail_text=self._mail_text,
             command=self._command,
             asking=self._asking,
-            silent=self.crew.notice,
+            silent=self._fell_silent,
             named=self._named,
         )
         self._known: dict[Hashable, object] = {}
@@ -483,6 +485,16 @@ class Stage:
             yield
         finally:
             waiting.cancel()
+
+    async def _fell_silent(self, port: int, answer: Answer) -> None:
+        """See to a process that did not answer: it may have ended, or be stuck for whoever comes next as well."""
+        await self.crew.notice(port)
+        name = self._named(port)
+        held = any(each.held and each.process == name for each in self.wire.in_flight())
+        if answer.hung and name and not held:
+            another = await self.client.send(port, "GET", self.document.process.ready or "/", patience=CHECK_UP)
+            if another.hung:
+                await self.crew.end_stuck(name)
 
     async def _spoke(self, name: str) -> None:
         """Wait until a process says something to the database."""

@@ -54,7 +54,7 @@ class Player:
         mail_text: Callable[[str], Awaitable[list[str]]],
         command: Callable[[Command, Mapping[str, object]], Awaitable[str]],
         asking: Callable[[], AbstractContextManager[None]],
-        silent: Callable[[int], Awaitable[None]],
+        silent: Callable[[int, Answer], Awaitable[None]],
         named: Callable[[int], str],
     ) -> None:
         self.cast = cast
@@ -141,7 +141,7 @@ class Player:
                 content=content,
             )
         if answer.status is None:
-            await self._silent(port)
+            await self._silent(port, answer)
         self.evidence.add(
             "request",
             moment=began,

@@ -50,7 +50,7 @@ class Crew:
         self._spoke = spoke
         self._members: dict[str, asyncio.Task[Member]] = {}
         self._ends: Counter[str] = Counter()
-        self._stuck: set[AppProcess] = set()
+        self._hanging: set[AppProcess] = set()
         self.sealed = True
         """Whether the kernel kept every process that was started from reaching anything but loopback."""
 
@@ -104,11 +104,11 @@ class Crew:
                 with contextlib.suppress(TimeoutError):  # it lives, and only does not answer
                     await asyncio.wait_for(member.process.exited.wait(), LAST_BREATH)
 
-    async def end_stuck(self, name: str) -> None:
-        """SIGKILL a process that answers nobody any more; it is replaced like one that ended by itself."""
+    async def end_hanging(self, name: str) -> None:
+        """SIGKILL a process that let a request hang; it is replaced like one that ended by itself."""
         for member in self._started():
             if member.name == name and member.process.alive:
-                self._stuck.add(member.process)
+                self._hanging.add(member.process)
                 await member.process.kill()
 
     def _started(self) -> list[Member]:
@@ -129,8 +129,8 @@ class Crew:
         if not task.cancelled() and task.exception() is None and not task.result().process.alive:
             member = task.result()
             how = f"ended by itself with code {member.process.returncode}"
-            if member.process in self._stuck:
-                how = "let a request hang and answered no other any more"
+            if member.process in self._hanging:
+                how = "let a request hang"
             self._ends[f"{member.name} {how} in a rehearsal"] += 1
 
     async def kill(self, *names: str) -> None:

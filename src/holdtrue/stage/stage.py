@@ -51,8 +51,6 @@ Learned = TypeVar("Learned")
 READY_CLONES = 2
 NEEDS_WORKER = 0.5
 """Seconds without an answer after which a worker is let go on: the answer may wait for it."""
-CHECK_UP = 5.0
-"""Seconds in which a process that let a request hang must answer another, or it answers nobody any more."""
 MAIL_PATIENCE = 10.0
 """Seconds a mail that a step needs may take."""
 
@@ -487,14 +485,15 @@ class Stage:
             waiting.cancel()
 
     async def _fell_silent(self, port: int, answer: Answer) -> None:
-        """See to a process that did not answer: it may have ended, or be stuck for whoever comes next as well."""
+        """See to a process that did not answer: it may have ended.
+
+        One that let a request hang is ended. It may be stuck for whoever comes next, too, and what it did in the end
+        would be taken for something else. Not while it is held: that is our doing.
+        """
         await self.crew.notice(port)
         name = self._named(port)
-        held = any(each.held and each.process == name for each in self.wire.in_flight())
-        if answer.hung and name and not held:
-            another = await self.client.send(port, "GET", self.document.process.ready or "/", patience=CHECK_UP)
-            if another.hung:
-                await self.crew.end_stuck(name)
+        if answer.hung and name and not any(each.held and each.process == name for each in self.wire.in_flight()):
+            await self.crew.end_hanging(name)
 
     async def _spoke(self, name: str) -> None:
         """Wait until a process says something to the database."""

@@ -101,6 +101,12 @@ def amount_of(bought: Bought, charge: str) -> int:
     return next(int(each["amount_captured"]) for each in bought.stage.payments.all("charge") if each["id"] == charge)
 
 
+def left_of(bought: Bought, charge: str) -> int:
+    """What of a charge is not given back yet, in minor units: the app may refund a part when it is paid."""
+    found = next(each for each in bought.stage.payments.all("charge") if each["id"] == charge)
+    return int(found["amount_captured"]) - int(found["amount_refunded"])
+
+
 async def _lives(stage: Stage, kind: str, chapters: Callable[[Bought], list[Chapter]]) -> list[Life | Untried]:
     return await stage.once((_lives, kind), partial(_live, stage, kind, chapters))
 
@@ -163,27 +169,41 @@ def _last_of(identifier: str, act: Callable[[], Sequence[Event]]) -> Sequence[Ev
 
 def _refunded(bought: Bought) -> list[Chapter]:
     charge = charge_of(bought)
-    amount = amount_of(bought, charge) if charge else 0
-    parts = (amount // 4, amount // 2)
+    amount, left = (amount_of(bought, charge), left_of(bought, charge)) if charge else (0, 0)
+    parts = (left // 4, left // 2)
     if charge is None or not parts[0]:
         return []
     return [
-        Chapter(told=f"{part} of {amount} were refunded", act=partial(bought.stage.payments.bank.refund, charge, part))
-        for part in parts
+        Chapter(told=f"{part} of {amount} were refunded", act=partial(_refund, bought, charge, part)) for part in parts
     ]
+
+
+def _refund(bought: Bought, charge: str, amount: int | None) -> Sequence[Event]:
+    """Refund a part in the provider's dashboard; raises StepFailedError where the app has given too much back."""
+    try:
+        return bought.stage.payments.bank.refund(charge, amount)
+    except ValueError as error:
+        raise StepFailedError(
+            f"the app itself gave money back meanwhile: {error}",
+            where=bought.name,
+            why="What is left cannot be refunded in part, twice, in the provider's dashboard.",
+        ) from error
 
 
 def _slow(bought: Bought) -> list[Chapter]:
     charge, payments = charge_of(bought), bought.stage.payments
     if charge is None:
         return []
+    part = left_of(bought, charge) // 2
 
     def begins() -> Sequence[Event]:
         payments.bank.script_refunds("pending")
-        return payments.bank.refund(charge, amount_of(bought, charge) // 2 or None)
+        return _refund(bought, charge, part or None)
 
     def settles() -> Sequence[Event]:
-        return payments.bank.settle_refund(payments.latest("refund")["id"], "succeeded")
+        # The newest one may be the app's own, made when it was told of this one.
+        pending = [each["id"] for each in payments.all("refund") if each["status"] == "pending"]
+        return payments.bank.settle_refund(pending[-1], "succeeded")
 
     return [
         Chapter(told="it was made, and was pending", act=begins),

@@ -7,11 +7,12 @@ provider and in mailboxes, and says how another run differs from it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
 from holdtrue.guarantees.base import Case, Harm, Untried
+from holdtrue.guarantees.payments.following import following, note_refusal
 from holdtrue.guarantees.payments.journeys import journeys
 from holdtrue.stage import Stage
 from holdtrue.stage.client import Answer
@@ -33,9 +34,10 @@ LEASE = 3_600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One event of a purchase, delivered undisturbed, and what came of it."""
+    """One event of a purchase, or one that follows from it, delivered undisturbed, and what came of it."""
 
     index: int
+    """Its place among the purchase's events; those that follow from them count on."""
     event: Event
     before: Scene
     """Bought, and the events before this one delivered."""
@@ -56,6 +58,8 @@ class Bought:
     journey: str
     scene: Scene
     events: list[Event]
+    had: int
+    """How many events there were at the provider when it was bought."""
     remembers: bool = False
     """Whether the processes remember events that the database no longer knows of: then each run needs new ones."""
     relation: Relation = field(init=False)
@@ -101,9 +105,25 @@ class Bought:
         return await deliver_event(self.stage, self.webhook, event, note=note)
 
     async def in_order(self, events: Iterable[Event] | None = None) -> None:
-        """Deliver events, or all, each once; raises StepFailedError where one is not taken."""
+        """Deliver events, or all, each once, and what follows; raises StepFailedError where one is not taken."""
         for event in self.events if events is None else events:
             await deliver_well(self.stage, self.webhook, event)
+        await self.stage.rest()
+        await self.follow()
+
+    async def follow(self) -> None:
+        """Deliver the events that the app's own calls have caused at the provider, and what these cause in turn.
+
+        Raises:
+            StepFailedError: there is no end to them.
+        """
+        async for event in self._following():
+            answers = await self.deliver(event, note="a call of the app's own caused it")
+            note_refusal(self.stage, self.webhook, event, answers[-1])
+            await self.stage.rest()
+
+    def _following(self) -> AsyncIterator[Event]:
+        return following(self.stage, self.webhook, self.had)
 
     # -- telling ----------------------------------------------------------------------------------------------------
 
@@ -153,10 +173,12 @@ class Bought:
     async def settled(self) -> list[str]:
         """What is otherwise than after one undisturbed delivery, now and when leases and timers have run out."""
         await self.stage.rest()
+        await self.follow()
         if not (await self.relation.expected()).differences(await self.relation.state()):
             return []
         await self.stage.age(LEASE)
         await self.stage.rest()
+        await self.follow()
         late = await self.relation.state()
         return (await self.relation.expected(LEASE)).differences(late)
 
@@ -167,6 +189,7 @@ class Bought:
         where it differs from both: from a delivery that was processed before time passed, and from one that was after.
         """
         await self.stage.rest()
+        await self.follow()
         late = await self.relation.state()
         before = (await self.relation.expected(LEASE)).differences(late)
         if not before:
@@ -199,6 +222,13 @@ class Bought:
             async with self.stage.watch() as seen:
                 await deliver_well(self.stage, self.webhook, event)
             self.steps.append(Step(index=index, event=event, before=before, seen=seen))
+        async for event in self._following():
+            before = await self.stage.save(self.scene)
+            async with self.stage.watch() as seen:
+                answers = await self.deliver(event)
+            note_refusal(self.stage, self.webhook, event, answers[-1])
+            if answers[-1].admitted:
+                self.steps.append(Step(index=len(self.steps), event=event, before=before, seen=seen))
 
     async def learn(self) -> None:
         """See what undisturbed deliveries leave behind; raises StepFailedError where two of them differ.
@@ -240,7 +270,8 @@ async def _bought(stage: Stage, webhook: str, journey: str) -> Bought | Untried:
     try:
         await stage.reset()
         events = await purchase(stage, webhook, journey, HOME, {})
-        bought = Bought(stage=stage, webhook=webhook, journey=journey, scene=await stage.save(), events=events)
+        scene, had = await stage.save(), len(stage.payments.events)
+        bought = Bought(stage=stage, webhook=webhook, journey=journey, scene=scene, events=events, had=had)
         await bought.learn()
     except StepFailedError as error:
         return Untried(subject=f"{webhook}.{journey}", reason=str(error))

@@ -31,7 +31,7 @@ class FakeStage:
         self.document = SimpleNamespace(promises=["x"])
         self.redactor = Redactor()
         self.redactor.learn("password", "hunter2-but-longer")
-        self.player = SimpleNamespace(evidence=Evidence())
+        self.player = SimpleNamespace(evidence=Evidence(), ran_out=None)
         self.setting = SimpleNamespace(notes=set())
         self.doubt: str | None = None
         self.restarts = 0
@@ -246,3 +246,23 @@ async def test_each_case_that_was_tried_is_told(prove: Proof) -> None:
         CaseTried(code="AUTH900", case="one", broken=True),
         CaseTried(code="AUTH900", case="two", broken=False),
     ]
+
+
+@pytest.mark.parametrize("harm", [HARM, None])
+async def test_neither_harm_nor_refusal_counts_of_a_case_in_which_a_token_had_run_out(
+    prove: Proof, stage: FakeStage, harm: Harm | None
+) -> None:
+    async def play() -> Harm | None:
+        stage.player.ran_out = "the token of owner@a had run out"
+        return harm
+
+    result = await prove(Case(name="one", play=play, cause="cause"), case("two", None))
+    assert (result.outcome, result.tried) == (Outcome.NOT_RUN, 1)
+    assert result.reason.startswith("one: the token of owner@a had run out")
+
+
+async def test_a_token_that_had_run_out_between_two_cases_is_told_once(prove: Proof, stage: FakeStage) -> None:
+    stage.player.ran_out = "the token of owner@a had run out"
+    result = await prove(case("one", None), case("two", None))
+    assert (result.outcome, result.tried) == (Outcome.NOT_RUN, 2)
+    assert result.reason.count("had run out") == 1

@@ -1,0 +1,72 @@
+"""An app whose webhook triggers another (tests/chained), in the world of misfortunes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from misfortune import App
+
+CHAINED = Path(__file__).with_name("chained")
+
+
+def chain(app: App, trick: str = "") -> None:
+    """Make it the app whose webhooks trigger others, in one way."""
+    app.source = CHAINED
+    app.document.clear()
+    app.document |= {
+        "app": {"name": "chained"},
+        "process": {
+            "start": "{python} server.py {port}",
+            "python": sys.executable,
+            "migrate": "{python} migrate.py",
+            "ready": "/health",
+            "env": {
+                "DATABASE_URL": "{postgres_url}",
+                "SECRET_KEY": "{secret:signing}",
+                "STRIPE_API_KEY": "{stripe_key}",
+                "STRIPE_WEBHOOK_SECRET": "{stripe_webhook_secret}",
+                "TRICK": trick,
+            },
+        },
+        "permissions": {"orders": "take orders"},
+        "principals": {
+            "owner": {
+                "permissions": ["*"],
+                "headers": {"Authorization": "{token}"},
+                "steps": [
+                    {
+                        "request": "POST /shops",
+                        "json": {"name": "Shop {canary}"},
+                        "capture": {"shop_id": "shop_id", "token": "token"},
+                    }
+                ],
+            },
+        },
+        "resources": {
+            "order": {"as": "owner", "steps": [{"request": "POST /orders", "json": {}, "capture": {"order_id": "id"}}]}
+        },
+        "tenancy": {"tenant": "shop_id", "tables": {"shops": "id", "orders": "shop_id"}},
+        "routes": {
+            "POST /shops": {"public": "sign-up", "json": {"name": "New"}},
+            "GET /orders": {"permission": "orders"},
+            "POST /orders": {"permission": "orders", "json": {}},
+            "POST /checkouts": {"permission": "orders", "json": {"order": "{order_id}"}},
+            "POST /webhooks/stripe": {"signature": "stripe"},
+            "POST /internal/parcels": {"out_of_scope": "the app asks itself, with its own key"},
+            "POST /internal/labels": {"out_of_scope": "the app asks itself, with its own key"},
+        },
+        "webhooks": {
+            "stripe": {
+                "route": "POST /webhooks/stripe",
+                "events": ["checkout.session.completed", "charge.refunded"],
+                "journeys": {
+                    "purchase": {
+                        "steps": [{"as": "owner", "request": "POST /checkouts", "json": {"order": "{order_id}"}}],
+                        "customer": "pay",
+                        "events": ["checkout.session.completed"],
+                    }
+                },
+            }
+        },
+    }

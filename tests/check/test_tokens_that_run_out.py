@@ -36,6 +36,7 @@ def test_a_route_refused_to_a_token_that_ran_out_is_told_with_whose_and_since_wh
     assert "eyJ" not in done.said + tiring.app.kept()
 
 
+@pytest.mark.full
 def test_a_stranger_refused_only_for_a_token_that_ran_out_is_not_taken_for_kept(tiring: World) -> None:
     tiring.app.trick("running out abroad")
     lasting(tiring, 1)
@@ -58,3 +59,16 @@ def test_everybody_signs_in_anew_before_a_proof_for_which_the_tokens_may_not_las
     }
     assert done.out.count("everybody signs in anew") == 1
     assert done.out.count("setting the scene") == 2
+
+
+@pytest.mark.full
+def test_a_scene_that_cannot_be_set_again_leaves_the_rest_undecided_and_what_was_proved_proved(tiring: World) -> None:
+    tiring.app.trick("running out for good")
+    lasting(tiring, 4)
+    done = tiring.check("--only", "AUTH001", "--only", "TEN042")
+    assert done.code == 3, done.said
+    found = results(tiring)
+    assert found["TEN042"]["outcome"] == "kept"
+    assert found["AUTH001"]["outcome"] == "not_run"
+    assert "the scene could not be set again: step `POST /teams`" in found["AUTH001"]["reason"]
+    assert "no more teams" in found["AUTH001"]["reason"]

@@ -144,6 +144,18 @@ def running_out(handler: Handler) -> bool:
     return True
 
 
+def running_out_for_good(handler: Handler) -> bool:
+    """Besides, it remembers in a file of its own that there are two teams, and takes no more."""
+    if handler.path == "/teams":
+        teams = Path("teams")
+        if teams.exists() and len(teams.read_text()) == 2:
+            handler.answer(409, {"error": "no more teams"})
+            return True
+        with teams.open("a") as file:
+            file.write("x")
+    return running_out(handler)
+
+
 def running_out_abroad(handler: Handler) -> bool:
     """Does so with tokens of the second team alone."""
     _, payload, _ = (handler.headers.get("authorization") or "..").split(".")
@@ -257,6 +269,7 @@ TRICKS = {
     "failing for strangers": failing_for_strangers,
     "running out": running_out,
     "running out abroad": running_out_abroad,
+    "running out for good": running_out_for_good,
     "dying": dying,
     "dying for strangers": dying_for_strangers,
     "rude": rude,

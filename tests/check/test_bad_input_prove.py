@@ -266,3 +266,13 @@ async def test_a_token_that_had_run_out_between_two_cases_is_told_once(prove: Pr
     result = await prove(case("one", None), case("two", None))
     assert (result.outcome, result.tried) == (Outcome.NOT_RUN, 2)
     assert result.reason.count("had run out") == 1
+
+
+async def test_of_three_hundred_reasons_some_are_told_and_the_others_are_counted(prove: Proof) -> None:
+    untried = [Untried(subject=f"GET /{number}", reason=f"GET /{number}: was answered 500") for number in range(300)]
+    result = await prove(*untried, case("one", None))
+    assert result.outcome is Outcome.NOT_RUN
+    *told, last = result.reason.splitlines()
+    assert told == [f"GET /{number}: was answered 500" for number in range(10)]
+    assert last.startswith("and 290 more that could not be tried: GET /10, GET /11, ")
+    assert last.endswith("GET /19, …")

@@ -22,6 +22,9 @@ from holdtrue.stage import Stage
 from holdtrue.stage.play import still_well
 from holdtrue.stage.steps import RanOutError, StepFailedError
 
+MOST_REASONS = 10
+"""Reasons that are told of one guarantee; of more, their number and where they are."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
@@ -218,6 +221,10 @@ def _why_not(tally: _Tally, order: Order) -> str:
         for each in tally.untried
     ]
     reasons = list(dict.fromkeys(reasons))  # several parts of a proof may have failed at the same thing
+    if (more := len(reasons) - MOST_REASONS) > 0:
+        named = list(dict.fromkeys(each.subject for each in tally.untried))[-more:]
+        others = f"{', '.join(named[:MOST_REASONS])}{', …' if len(named) > MOST_REASONS else ''}"
+        reasons = [*reasons[:MOST_REASONS], f"and {more} more that could not be tried: {others}"]
     if not reasons and not tally.tried:
         if order.case is not None and tally.possible:
             return f"no case matches {order.case!r}; there are {tally.possible} cases"

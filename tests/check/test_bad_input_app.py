@@ -96,6 +96,20 @@ def test_a_request_that_never_ends_is_not_waited_for(world: World, trick: str) -
     assert "none within 1 s" in only_result(world)["reason"]
 
 
+@pytest.mark.full
+def test_a_route_that_lets_requests_hang_is_not_waited_for_in_every_proof(world: World) -> None:
+    world.app.trick("hanging")
+    del world.app.document["routes"]["POST /notes"]
+    world.app.document["tenancy"] = {"tenant": "team_id", "tables": {"members": "team_id", "notes": "team_id"}}
+    done = world.check("--only", "AUTH001", "--only", "TEN042", patience=QUICK)
+    assert done.code == 3
+    results = {each["code"]: each for each in world.report()["results"]}
+    assert {each["outcome"] for each in results.values()} == {"not_run"}
+    assert "none within 1 s" in results["TEN042"]["reason"]
+    assert "GET /notes: it let 2 requests hang, and was not asked again" in results["AUTH001"]["reason"]
+    assert world.report()["notes"] == ["web1 let a request hang in a rehearsal, 2 times; the stage started it again"]
+
+
 def test_an_app_that_dies_in_a_rehearsal_is_started_again_and_told(world: World) -> None:
     world.app.trick("dying")
     done = world.check("--only", "AUTH001")

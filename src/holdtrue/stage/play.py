@@ -17,6 +17,8 @@ from holdtrue.stage.tokens import lifetimes
 
 HOME, FOREIGN = "a", "b"
 """Rehearsals happen in the first tenant; the second one is where attackers come from."""
+MOST_HUNG = 2
+"""Requests that a route may let hang in a check: each takes as long as the client's patience."""
 
 REDELIVERIES = (0.0, 0.0, 1.0, 2.0)
 """Seconds after which an event that was refused comes again. Stripe redelivers for days; who had lost a connection
@@ -80,11 +82,20 @@ async def call(stage: Stage, ready: Call, *, sender: Who | None, at: str | None 
     """Call a route with its own tenant's ids, as any sender, addressed to the tenant ``at`` with that one's canary.
 
     Raises:
-        StepFailedError: no answer came.
+        StepFailedError: no answer came, or the route let too many requests hang.
     """
+    if stage.setting.hung[ready.key] >= MOST_HUNG:
+        raise StepFailedError(
+            f"it let {MOST_HUNG} requests hang, and was not asked again",
+            where=ready.key,
+            why="Whether it was done or refused cannot be told from silence, so this proves nothing.",
+            do="See in the app's log what its handler waits for.",
+        )
     answer = await stage.player.send_rendered(
         request_of(stage, ready, sender=sender, at=at or ready.tenant), sender=sender
     )
+    if answer.hung:
+        stage.setting.hung[ready.key] += 1
     if answer.failed:
         stage.doubt = ready.key
     return answered(answer, ready.key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -81,6 +82,8 @@ class Setting:
     captured: dict[str, Statement] = field(default_factory=dict)
     """Shape → a statement the app sent, over all stages: what its code needs of the schema."""
     reached: set[str] = field(default_factory=set)
+    hung: Counter[str] = field(default_factory=Counter)
+    """Route → how many requests it let hang, over all stages."""
     twins: dict[str, Twin] = field(default_factory=dict)
     """Route → what came of calling it as it is meant to be, over all stages."""
     known: dict[object, object] = field(default_factory=dict)

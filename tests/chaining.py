@@ -60,6 +60,7 @@ def chain(app: App, trick: str = "") -> None:
             "stripe": {
                 "route": "POST /webhooks/stripe",
                 "events": ["checkout.session.completed", "charge.refunded"],
+                "reconcile": "{python} server.py reconcile",
                 "journeys": {
                     "purchase": {
                         "steps": [{"as": "owner", "request": "POST /checkouts", "json": {"order": "{order_id}"}}],

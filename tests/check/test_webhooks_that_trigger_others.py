@@ -8,7 +8,7 @@ import pytest
 from chaining import chain
 from misfortune import World
 
-CODES = ("PAY001", "PAY004", "PAY007", "PAY009", "PAY010", "PAY011", "PAY012", "PAY014", "PAY015", "PAY016")
+CODES = ("PAY001", "PAY004", "PAY007", "PAY009", "PAY010", "PAY011", "PAY012", "PAY014", "PAY015", "PAY016", "PAY045")
 ONLY = [word for code in CODES for word in ("--only", code)]
 QUICK = {"holdtrue.stage.client.PATIENCE": 3.0}
 

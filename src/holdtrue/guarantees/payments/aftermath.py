@@ -89,6 +89,7 @@ class Life:
             events = listened(self.bought, chapter.act())
             await take(self.bought, events)
             await self.stage.rest()
+            await self.bought.follow()
             self.states.append(await self.state())
             self.news.append(events)
 
@@ -145,12 +146,14 @@ class Life:
     async def forgotten(self, older: int, newer: int) -> list[str]:
         """What stands as the older chapter left it, and stays so, in words."""
         await self.stage.rest()
+        await self.bought.follow()
         wrong = self._forgotten(await self.state(), older, newer)
         if not wrong:
             return []
         await self.stage.age(LEASE)
         await self.stage.rest()
         await reconcile(self.bought)
+        await self.bought.follow()
         return self._forgotten(await self.state(), older, newer)
 
     def _forgotten(self, now: Cells, older: int, newer: int) -> list[str]:

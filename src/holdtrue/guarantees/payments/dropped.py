@@ -82,6 +82,7 @@ class Owed:
     async def _left(self) -> list[str]:
         stage = self.bought.stage
         await stage.rest()
+        await self.bought.follow()  # one event was lost, and not those that the app's own calls cause now
         rows, catalog = await stage.rows(), stage.scene.catalog
         changed = difference(self.bought.scene.rows, rows, catalog)
         now = Cells.of(self.bought.scene.rows, rows, catalog)

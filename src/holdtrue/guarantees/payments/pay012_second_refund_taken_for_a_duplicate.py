@@ -137,6 +137,7 @@ async def _second_alone(life: Life) -> Sums:
 
 async def _total(life: Life) -> Sums:
     await life.stage.rest()
+    await life.bought.follow()
     return await _since(life, life.kept.rows)
 
 

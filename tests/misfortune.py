@@ -62,7 +62,7 @@ class App:
     directory: Path
     document: dict[str, Any] = field(default_factory=lambda: json.loads(json.dumps(DOCUMENT)))
     files: dict[str, str] = field(default_factory=dict)
-    """What is otherwise than in its source."""
+    """What is otherwise than in ``source``."""
     source: Path = TINY
     """Where its files are copied from."""
 

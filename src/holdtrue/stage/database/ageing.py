@@ -7,6 +7,7 @@ from psycopg import sql
 
 from holdtrue.stage.database.catalog import Catalog, Column, Table, catalog_of
 from holdtrue.stage.database.errors import translate
+from holdtrue.stage.database.two_phase import locked_by_prepared
 
 _DAY = 86_400
 _RANGES = {"tsrange": "interval", "tstzrange": "interval", "daterange": "days"}
@@ -27,7 +28,8 @@ async def age(
     """Shift every timestamp, date and range of them in every table back by `seconds`; returns what could not be.
 
     A date moves by whole days only: five minutes do not make it yesterday. Triggers and foreign keys are off meanwhile
-    (`session_replication_role`). Times inside text, JSON, tokens and memory stay what they are.
+    (`session_replication_role`). Times inside text, JSON, tokens and memory stay what they are, and so does a table of
+    which a transaction that was left prepared has locked something.
 
     Raises:
         DatabaseError: a table is locked, or the role may not switch triggers off.
@@ -38,11 +40,21 @@ async def age(
         async with connection.transaction():
             await connection.execute("SET LOCAL session_replication_role = replica")
             await connection.execute("SET LOCAL lock_timeout = '5s'")
+            locked = await locked_by_prepared(connection)
             for table in known.stored:
-                unaged += await _age_table(connection, table, seconds)
+                if table.full_name in locked:
+                    unaged += _locked(table)
+                else:
+                    unaged += await _age_table(connection, table, seconds)
     except psycopg.Error as error:
         raise translate(error, "ageing the rows") from error
     return tuple(unaged)
+
+
+def _locked(table: Table) -> list[Unaged]:
+    why = "a transaction that was left prepared holds locks on the table"
+    moving = (column.name for column in table.columns if _shift(column, 0) is not None)
+    return [Unaged(table=table.full_name, column=name, why=why) for name in moving]
 
 
 async def _age_table(connection: psycopg.AsyncConnection, table: Table, seconds: float) -> list[Unaged]:

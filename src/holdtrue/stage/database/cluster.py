@@ -16,6 +16,7 @@ from holdtrue.stage.database import installation as places
 from holdtrue.stage.database.errors import DatabaseError, translate
 from holdtrue.stage.database.installation import Installation
 from holdtrue.stage.database.server import PORT, Server
+from holdtrue.stage.database.two_phase import roll_back_prepared
 
 
 class Cluster:
@@ -228,6 +229,7 @@ class Cluster:
                 await connection.execute(
                     sql.SQL("ALTER DATABASE {} WITH IS_TEMPLATE false").format(sql.Identifier(database))
                 )
+                await roll_back_prepared(self, connection, database)
                 await connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
             for role in self._made_roles:
                 await connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))

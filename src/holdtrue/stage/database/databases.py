@@ -11,6 +11,7 @@ from psycopg import sql
 
 from holdtrue.stage.database.cluster import Cluster
 from holdtrue.stage.database.errors import DatabaseError, translate
+from holdtrue.stage.database.two_phase import left_prepared, roll_back_prepared
 
 
 class Databases:
@@ -77,8 +78,17 @@ class Databases:
         """Turn a database into a template that admits no connection, so that it can always be cloned; ends those open.
 
         Raises:
-            DatabaseError: no such database.
+            DatabaseError: no such database, or a transaction was left prepared in it.
         """
+        async with self._dropping:
+            left = await left_prepared(self._open(self._droppers), name)
+        if left:
+            raise DatabaseError(
+                f"The app prepared a transaction ({', '.join(map(repr, left))}), came to rest, and has neither "
+                "committed nor rolled it back. PostgreSQL copies no database with such a transaction, so no rehearsal "
+                "can start from what is now.",
+                "End with COMMIT PREPARED or ROLLBACK PREPARED what the app prepares, before its work is done.",
+            )
         await self._alter(
             f"freezing '{name}'",
             sql.SQL("ALTER DATABASE {} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false").format(sql.Identifier(name)),
@@ -115,8 +125,17 @@ class Databases:
             await self._copy_traits(template, full)
         return full
 
+    async def roll_back_prepared(self, name: str) -> list[str]:
+        """Free the identifiers of what was left prepared in a database that nobody uses any more, and return them.
+
+        Raises:
+            DatabaseError: the server refuses.
+        """
+        async with self._dropping:
+            return await roll_back_prepared(self.cluster, self._open(self._droppers), name)
+
     async def drop(self, name: str) -> None:
-        """Drop a database made here, ending the connections to it.
+        """Drop a database made here, ending the connections to it and rolling back what is prepared in it.
 
         Raises:
             DatabaseError: it was not made here, so it is not ours to drop.
@@ -125,6 +144,7 @@ class Databases:
             raise DatabaseError(f"The database '{name}' was not made by this check.", "Only its own are dropped.")
         if name in self._frozen:
             await self.thaw(name)
+        await self.roll_back_prepared(name)
         # It may not exist: a clone that was called off half-way.
         await self._alter(
             f"dropping '{name}'", sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))

@@ -40,6 +40,8 @@ _SETTINGS: Mapping[str, str] = {
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
     "max_locks_per_transaction": "256",
+    # Apps that commit in two phases have it switched on in production, and no other app notices.
+    "max_prepared_transactions": "64",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "lc_messages": "C",

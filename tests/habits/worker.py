@@ -1,0 +1,5 @@
+"""Does what the kiosk's webhooks leave to do, in a process of its own."""
+
+from ways import Listening
+
+Listening(inside=False).work()

@@ -70,8 +70,9 @@ class Stops:
         # A transaction of one unit is one that nobody began: it commits by itself.
         visible = {each.unit for each in matter if each.kind == "commit" or len(units[each.transaction]) == 1}
         return cls(
-            frozenset(each.shape for each in first.values() if each.kind != "commit"),
-            frozenset(each.shape for each in first.values() if each.kind == "commit"),
+            # COMMIT PREPARED counts wherever it is sent: what it commits was written in another transaction block.
+            frozenset(each.shape for each in first.values() if each.kind != "commit" or each.writes),
+            frozenset(each.shape for each in first.values() if each.kind == "commit" and not each.writes),
             len(first),
             frozenset(at for at, unit in enumerate(first) if unit in visible),
         )

@@ -73,6 +73,8 @@ def test_different_code_gives_different_shapes(one: str, other: str) -> None:
         ("ROLLBACK TO SAVEPOINT x", "rollback_to", False, True),
         ("SAVEPOINT x", "savepoint", False, True),
         ("PREPARE TRANSACTION 'x'", "other", True, True),
+        ("COMMIT PREPARED 'x'", "commit", True, True),
+        ("ROLLBACK PREPARED 'x'", "rollback", False, True),
         ("BEGIN ISOLATION LEVEL SERIALIZABLE", "begin", False, False),
         ("START TRANSACTION", "begin", False, False),
         ("SELECT 1", "select", False, False),

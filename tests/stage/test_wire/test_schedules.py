@@ -99,6 +99,24 @@ async def test_a_request_is_held_where_it_writes_and_not_where_it_only_reads(pai
     assert stops.told == {1}
 
 
+async def test_what_is_committed_in_two_phases_is_held_between_them_and_told_by_the_second(pair: _Pair) -> None:
+    async def withdraw(connection: psycopg.AsyncConnection) -> Answer:
+        await connection.tpc_begin("withdrawal")
+        await connection.execute("UPDATE accounts SET balance = balance - 10 WHERE id = 1")
+        await connection.tpc_prepare()
+        await connection.tpc_commit()
+        return _answer(200)
+
+    stops = await pair.learn(withdraw, 0)
+    assert stops.count == 3, "the UPDATE, PREPARE TRANSACTION and COMMIT PREPARED"
+    assert stops.told == {2}
+    played = await pair.play(
+        Schedule(((0, 2), (1, None), (0, None))), withdraw, _read_then_write, stops=(stops, stops)
+    )
+    assert [turn.outcome for turn in played.turns] == ["held", "waits", "ended"], "its locks outlive its session"
+    assert (await pair.bench.balances(pair.database))[0] == 90
+
+
 async def test_a_lost_update_is_seen_between_read_and_write(pair: _Pair) -> None:
     stops = await pair.learn(_read_then_write, 0)
     schedule = Schedule(((0, 0), (1, None), (0, None)))

@@ -97,6 +97,8 @@ def classify(found: Sequence[Token]) -> tuple[Kind, bool]:
         return "other", second == "transaction"
     if head == "execute":
         return "other", True
+    if head == "commit" and second == "prepared":
+        return "commit", True  # of what was written elsewhere, perhaps by another session
     if head == "rollback" and any(token.text == "to" for token in found[1:4]):
         return "rollback_to", False
     kind = _KINDS.get(head, "other")

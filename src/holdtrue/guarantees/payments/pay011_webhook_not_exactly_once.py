@@ -28,6 +28,7 @@ Right
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -90,16 +91,24 @@ def _crashes(bought: Bought, step: Step) -> list[Crash]:
     """Every point of an event: the connection is cut at each; the process is killed once in each transaction.
 
     What is not committed dies with its connection: a kill shows no more than a cut, but that no code runs behind it.
-    Before COMMIT is where most is at stake.
+    Before COMMIT is where most is at stake, or before what commits by itself.
     """
     if not step.rows:
         return []
-    last = _last_of_transactions(step.seen.statements)
-    ends = {(each.connection, each.transaction): each.seq for each in step.seen.statements if each.is_point}.values()
+    said = step.seen.statements
+    last, commits = _last_of_transactions(said), _committing_units(said)
+    ends = {(each.connection, each.transaction): each.seq for each in said if each.is_point}.values()
     return [
-        Crash(bought=bought, step=step, point=point, statement=statement, how=how, plays_on=statement.seq in ends)
-        for point, (statement, *_) in passed(step.seen.statements)
-        for how in _ways(point, statement, step.seen.mailed, last)
+        Crash(
+            bought=bought,
+            step=step,
+            point=point,
+            statement=statement,
+            how=how,
+            plays_on=how != "cut before" or statement.seq in ends,
+        )
+        for point, (statement, *_) in passed(said)
+        for how in _ways(point, statement, step.seen.mailed, last, commits=statement.unit in commits)
     ]
 
 
@@ -110,18 +119,29 @@ def _last_of_transactions(statements: list[Statement]) -> frozenset[int]:
     """
     last: dict[tuple[int, int], int] = {}
     for each in statements:
-        if each.process == WORKER and each.is_point and each.kind != "commit":
+        if each.process == WORKER and each.is_point and (each.kind != "commit" or each.writes):
             last[each.connection, each.transaction] = each.seq
     writing = {(each.connection, each.transaction) for each in statements if each.writes}
     return frozenset(seq for transaction, seq in last.items() if transaction in writing)
 
 
-def _ways(point: Point, statement: Statement, mailed: float | None, last: frozenset[int]) -> list[str]:
+def _committing_units(statements: list[Statement]) -> frozenset[int]:
+    """What is sent in one piece and commits: with a COMMIT in it, or because nobody began a transaction."""
+    units = defaultdict(set)
+    for each in statements:
+        units[each.transaction].add(each.unit)
+    alone = (each.unit for each in statements if each.writes and len(units[each.transaction]) == 1)
+    return frozenset([*alone, *(each.unit for each in statements if each.kind == "commit")])
+
+
+def _ways(
+    point: Point, statement: Statement, mailed: float | None, last: frozenset[int], *, commits: bool
+) -> list[str]:
     if point.process == WORKER:
         if mailed is not None and statement.at > mailed:
             return []  # whether a mail that was accepted is told to have been sent is another promise
         return ["kill before"] if statement.seq in last else []
-    return ["cut before", "cut after", "kill before"] if statement.kind == "commit" else ["cut before"]
+    return ["cut before", "cut after", "kill before"] if commits else ["cut before"]
 
 
 async def _play(stage: Stage, crash: Crash) -> Harm | None:

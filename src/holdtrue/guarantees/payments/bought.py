@@ -7,6 +7,7 @@ provider and in mailboxes, and says how another run differs from it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -42,6 +43,8 @@ class Step:
     before: Scene
     """Bought, and the events before this one delivered."""
     seen: Seen
+    answered: float
+    """When it was answered, on the clock of the statements: what was said later was said behind the answer."""
 
     @property
     def rows(self) -> Difference | None:
@@ -221,14 +224,17 @@ class Bought:
                 before = await self.stage.save(self.scene)
             async with self.stage.watch() as seen:
                 await deliver_well(self.stage, self.webhook, event)
-            self.steps.append(Step(index=index, event=event, before=before, seen=seen))
+                answered = asyncio.get_running_loop().time()
+            self.steps.append(Step(index=index, event=event, before=before, seen=seen, answered=answered))
         async for event in self._following():
             before = await self.stage.save(self.scene)
             async with self.stage.watch() as seen:
                 answers = await self.deliver(event)
+                answered = asyncio.get_running_loop().time()
             note_refusal(self.stage, self.webhook, event, answers[-1])
             if answers[-1].admitted:
-                self.steps.append(Step(index=len(self.steps), event=event, before=before, seen=seen))
+                index = len(self.steps)
+                self.steps.append(Step(index=index, event=event, before=before, seen=seen, answered=answered))
 
     async def learn(self) -> None:
         """See what undisturbed deliveries leave behind; raises StepFailedError where two of them differ.

@@ -29,9 +29,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from holdtrue.contract.words import Severity
 from holdtrue.guarantees.base import Case, Guarantee, Harm, Untried
@@ -41,10 +43,11 @@ from holdtrue.stage.client import Answer, in_turn
 from holdtrue.stage.crew import FIRST, SECOND, WORKER
 from holdtrue.stage.play import deliver
 from holdtrue.stage.steps import StepFailedError
-from holdtrue.stage.wire import Point, Statement, passed
+from holdtrue.stage.wire import Held, Point, Statement, passed
 
 PATIENCE = 10.0
 """Seconds until a point is reached; a worker may poll slowly."""
+_WHEN: Mapping[str, Literal["before", "after"]] = {"cut before": "before", "cut after": "after"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,13 +168,10 @@ async def _crash(stage: Stage, crash: Crash) -> str:
     if crash.how == "kill before":
         answers = [await _kill(stage, crash)]
     else:
-        arm = stage.wire.cut(crash.point, when="before" if crash.how == "cut before" else "after")
-        try:
+        with _by_itself(stage, crash), stage.wire.cut(crash.point, when=_WHEN[crash.how]) as arm:
             answers = [await bought.deliver_once(event, note=f"{crash.how} `{crash.point.shape}`")]
             if not arm.fired.is_set():
                 await stage.rest()  # some statements follow the answer, such as a session's last ROLLBACK
-        finally:
-            arm.disarm()
         if not arm.fired.is_set():
             raise _not_reached(crash)
     if not answers[-1].admitted:
@@ -184,7 +184,7 @@ async def _crash(stage: Stage, crash: Crash) -> str:
 async def _kill(stage: Stage, crash: Crash) -> Answer:
     """Hold the process before the point and SIGKILL it there."""
     victim = crash.point.process
-    with stage.wire.hold(crash.point) as hold:
+    with _by_itself(stage, crash), stage.wire.hold(crash.point) as hold:
         delivery = stage.payments.webhooks.delivery(crash.step.event)
         delivered = asyncio.create_task(deliver(stage, crash.bought.webhook, delivery, note=f"{victim} is killed"))
         reached = asyncio.create_task(hold.reached())
@@ -194,6 +194,9 @@ async def _kill(stage: Stage, crash: Crash) -> Answer:
         waits = {reached} if victim == WORKER else {reached, delivered}
         try:
             await asyncio.wait(waits, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+            if victim == FIRST and not hold.is_reached:
+                await _rest_or(stage, reached)  # what a web process does behind its answer
+            answered = delivered.done()
         finally:
             reached.cancel()
         if not hold.is_reached:
@@ -201,11 +204,28 @@ async def _kill(stage: Stage, crash: Crash) -> Answer:
         await stage.kill(victim)
     if _kills(crash, FIRST):
         await stage.promote(SECOND)  # the provider redelivers to the process that is left
+        if answered:
+            await stage.web(SECOND)  # nobody redelivers: its supervisor starts another one, which looks for what is left
     else:
         # Its supervisor starts it again when its lease has run out: a timer of the new one would not age with the rows.
         await stage.age(LEASE)
         stage.crew.begin(victim)
     return await delivered
+
+
+def _by_itself(stage: Stage, crash: Crash) -> AbstractContextManager[object]:
+    """Keep the other web process from what the first one does behind its answer: whoever is quicker would do it."""
+    behind = crash.point.process == FIRST and crash.statement.at > crash.step.answered
+    return stage.wire.pause(SECOND) if behind else nullcontext()
+
+
+async def _rest_or(stage: Stage, reached: asyncio.Task[Held]) -> None:
+    rested = asyncio.create_task(stage.rest())
+    try:
+        await asyncio.wait({reached, rested}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        rested.cancel()
+        await asyncio.gather(rested, return_exceptions=True)
 
 
 def _not_reached(crash: Crash) -> StepFailedError:

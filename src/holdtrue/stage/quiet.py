@@ -113,6 +113,11 @@ class Quiet:
         """Whether an idle app says this, too."""
         return self.habits.are_heard_in(statement)
 
+    def is_polling(self, process: str) -> bool:
+        """Whether a process of that kind was heard to look for work while it was idle."""
+        kind = WORKER if process == WORKER else WEB
+        return any(of == kind for of, _ in self.habits.polls)
+
     @property
     def parked(self) -> bool:
         """Whether the worker is held between two polls; it was at rest when that began."""

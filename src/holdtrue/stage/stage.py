@@ -368,6 +368,17 @@ class Stage:
         self.quiet.park()
         return not self._restless
 
+    async def stirs(self, patience: float) -> bool:
+        """Wait until the app says by itself what an idle one does not say; False after so many seconds without it."""
+        with self.wire.record() as recording:
+            try:
+                async with asyncio.timeout(patience):
+                    await recording.seen(lambda statement: not self.quiet.is_background(statement))
+            except TimeoutError:
+                return False
+        self._acting()
+        return True
+
     async def age(self, seconds: float) -> None:
         """Let time pass in the database: shift its timestamps into the past, so that back-offs and leases are over."""
         await age(await self._clone(), seconds, catalog=self.scene.catalog)

@@ -30,7 +30,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -157,7 +157,7 @@ async def _play(stage: Stage, crash: Crash) -> Harm | None:
         return None
     await bought.in_order(bought.after(crash.step))
     worker_died = _kills(crash, WORKER)
-    differences = await (bought.settled_after_a_lease(crash.step) if worker_died else bought.settled())
+    differences = await (bought.settled_after_a_lease(crash.step) if worker_died else bought.settled(_crash))
     told = f"{crash.how} {crash.point.process}'s `{crash.statement.sql[:160]}` while {event.type} was processed"
     return bought.harm(f"{told}: {answered}", differences) if differences else None
 
@@ -172,6 +172,9 @@ async def _crash(stage: Stage, crash: Crash) -> str:
             answers = [await bought.deliver_once(event, note=f"{crash.how} `{crash.point.shape}`")]
             if not arm.fired.is_set():
                 await stage.rest()  # some statements follow the answer, such as a session's last ROLLBACK
+            if bought.woken:  # an earlier crash may have made it sit out a timer
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(arm.fired.wait(), PATIENCE)
         if not arm.fired.is_set():
             raise _not_reached(crash)
     if not answers[-1].admitted:
@@ -196,6 +199,8 @@ async def _kill(stage: Stage, crash: Crash) -> Answer:
             await asyncio.wait(waits, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
             if victim == FIRST and not hold.is_reached:
                 await _rest_or(stage, reached)  # what a web process does behind its answer
+                if crash.bought.woken:
+                    await asyncio.wait({reached}, timeout=PATIENCE)
             answered = delivered.done()
         finally:
             reached.cancel()

@@ -13,6 +13,8 @@ import psycopg
 
 DATABASE = os.environ["DATABASE_URL"]
 TRICK = os.environ.get("TRICK", "")
+BACKOFF = 1.0
+"""Seconds until a listener that lost its connection, or could not do its work, begins anew."""
 MARK = "INSERT INTO inbox (event) VALUES (%s) ON CONFLICT DO NOTHING"
 PAY = "UPDATE orders SET status = 'paid', paid_at = now() WHERE id = %s RETURNING team_id"
 CREDIT = "UPDATE teams SET credits = credits + 10 WHERE id = %s"
@@ -171,7 +173,7 @@ class Listening(Way):
                                 self.settle(other, json.loads(told.payload))
                         self.drain()
             except psycopg.OperationalError:
-                continue
+                threading.Event().wait(BACKOFF)
 
     def drain(self) -> None:
         """Do all that is left to do."""

@@ -52,6 +52,13 @@ async def test_a_worker_that_polls_slowly_is_heard() -> None:
     assert listener.habits.polls == {("worker", POLL)}
 
 
+async def test_who_was_heard_to_look_for_work_is_told_from_who_waits_to_be_told() -> None:
+    listener = watching(0.15, 0.4)
+    await listener.learn(worker=True)
+    assert listener.is_polling(WORKER)
+    assert not listener.is_polling("web1")
+
+
 async def test_a_greeting_at_the_start_is_no_habit() -> None:
     listener = watching(0.15, 0.4)
     await listener.learn(worker=True)

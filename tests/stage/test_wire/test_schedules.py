@@ -110,9 +110,7 @@ async def test_what_is_committed_in_two_phases_is_held_between_them_and_told_by_
     stops = await pair.learn(withdraw, 0)
     assert stops.count == 3, "the UPDATE, PREPARE TRANSACTION and COMMIT PREPARED"
     assert stops.told == {2}
-    played = await pair.play(
-        Schedule(((0, 2), (1, None), (0, None))), withdraw, _read_then_write, stops=(stops, stops)
-    )
+    played = await pair.play(Schedule(((0, 2), (1, None), (0, None))), withdraw, _read_then_write, stops=(stops, stops))
     assert [turn.outcome for turn in played.turns] == ["held", "waits", "ended"], "its locks outlive its session"
     assert (await pair.bench.balances(pair.database))[0] == 90
 

@@ -210,7 +210,9 @@ async def _kill(stage: Stage, crash: Crash) -> Answer:
     if _kills(crash, FIRST):
         await stage.promote(SECOND)  # the provider redelivers to the process that is left
         if answered:
-            await stage.web(SECOND)  # nobody redelivers: its supervisor starts another one, which looks for what is left
+            await stage.web(
+                SECOND
+            )  # nobody redelivers: its supervisor starts another one, which looks for what is left
     else:
         # Its supervisor starts it again when its lease has run out: a timer of the new one would not age with the rows.
         await stage.age(LEASE)

@@ -30,7 +30,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -149,7 +149,9 @@ def _ways(
 
 async def _play(stage: Stage, crash: Crash) -> Harm | None:
     bought, event = crash.bought, crash.step.event
-    if _kills(crash, FIRST):
+    if _is_behind(crash):
+        await stage.kill(SECOND)  # what is done behind an answer is done by whoever is quicker
+    elif _kills(crash, FIRST):
         await stage.web(SECOND)
     await bought.begin(crash.step.before, anew=crash.plays_on)
     answered = await _crash(stage, crash)
@@ -168,7 +170,7 @@ async def _crash(stage: Stage, crash: Crash) -> str:
     if crash.how == "kill before":
         answers = [await _kill(stage, crash)]
     else:
-        with _by_itself(stage, crash), stage.wire.cut(crash.point, when=_WHEN[crash.how]) as arm:
+        with stage.wire.cut(crash.point, when=_WHEN[crash.how]) as arm:
             answers = [await bought.deliver_once(event, note=f"{crash.how} `{crash.point.shape}`")]
             if not arm.fired.is_set():
                 await stage.rest()  # some statements follow the answer, such as a session's last ROLLBACK
@@ -187,7 +189,7 @@ async def _crash(stage: Stage, crash: Crash) -> str:
 async def _kill(stage: Stage, crash: Crash) -> Answer:
     """Hold the process before the point and SIGKILL it there."""
     victim = crash.point.process
-    with _by_itself(stage, crash), stage.wire.hold(crash.point) as hold:
+    with stage.wire.hold(crash.point) as hold:
         delivery = stage.payments.webhooks.delivery(crash.step.event)
         delivered = asyncio.create_task(deliver(stage, crash.bought.webhook, delivery, note=f"{victim} is killed"))
         reached = asyncio.create_task(hold.reached())
@@ -206,6 +208,8 @@ async def _kill(stage: Stage, crash: Crash) -> Answer:
             reached.cancel()
         if not hold.is_reached:
             raise _not_reached(crash)
+        if _is_behind(crash):
+            await stage.web(SECOND)
         await stage.kill(victim)
     if _kills(crash, FIRST):
         await stage.promote(SECOND)  # the provider redelivers to the process that is left
@@ -220,10 +224,9 @@ async def _kill(stage: Stage, crash: Crash) -> Answer:
     return await delivered
 
 
-def _by_itself(stage: Stage, crash: Crash) -> AbstractContextManager[object]:
-    """Keep the other web process from what the first one does behind its answer: whoever is quicker would do it."""
-    behind = crash.point.process == FIRST and crash.statement.at > crash.step.answered
-    return stage.wire.pause(SECOND) if behind else nullcontext()
+def _is_behind(crash: Crash) -> bool:
+    """Whether a web process comes by the point behind its answer."""
+    return crash.point.process == FIRST and crash.statement.at > crash.step.answered
 
 
 async def _rest_or(stage: Stage, reached: asyncio.Task[Held]) -> None:

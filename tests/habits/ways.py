@@ -186,6 +186,35 @@ class Listening(Way):
                 self.settle(db, job[0])
 
 
+class Elected(Listening):
+    """Of all processes one does the work: the one whose session has a lock, from its start to its end."""
+
+    def work(self) -> None:
+        """Stand for election until elected; whoever loses the connection has lost the office with it."""
+        while True:
+            try:
+                with psycopg.connect(DATABASE, autocommit=True) as db:
+                    while db.execute("SELECT pg_try_advisory_lock(7, 7)").fetchone() != (True,):
+                        threading.Event().wait(BACKOFF)
+                    db.execute("LISTEN jobs")
+                    self.drain()
+                    for _ in db.notifies():
+                        self.drain()
+            except psycopg.OperationalError:
+                threading.Event().wait(BACKOFF)
+
+    def drain(self) -> None:
+        """Do all that is left to do; nobody else does, so no row is locked."""
+        while True:
+            with self.connection() as db:
+                job = db.execute("SELECT id, order_id FROM jobs ORDER BY id LIMIT 1").fetchone()
+                if job is None:
+                    return
+                with db.transaction():
+                    self.settle(db, job[1])
+                    db.execute("DELETE FROM jobs WHERE id = %s", [job[0]])
+
+
 class Pipelined(Way):
     """Sends a whole transaction, its COMMIT included, before it reads an answer; the trick makes it two."""
 
@@ -337,6 +366,7 @@ WAYS: dict[str, Callable[[], Way]] = {
     "session advisory": SessionAdvisory,
     "listening thread": Listening,
     "listening worker": lambda: Listening(inside=False),
+    "elected": Elected,
     "pipelined": Pipelined,
     "pipelined block": PipelinedBlock,
     "two-phase": TwoPhase,

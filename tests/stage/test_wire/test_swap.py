@@ -69,6 +69,28 @@ async def test_prepared_statements_survive_a_swap(bench: Bench, wire: Wire, web1
     assert await prepared.fetchval(2) == 5
 
 
+async def test_advisory_locks_of_a_session_survive_a_swap_and_only_those_it_has(
+    bench: Bench, wire: Wire, web1: Listener, web2: Listener
+) -> None:
+    leader = await bench.connect(web1, autocommit=True)
+    await leader.execute("SELECT pg_advisory_lock(-5), pg_try_advisory_lock(7, -7), pg_advisory_lock_shared(9)")
+    await leader.execute("SELECT pg_advisory_lock(hashtext(%s))", ("freed",))
+    await leader.execute("SELECT pg_advisory_unlock(hashtext(%s))", ("freed",))
+    await leader.execute("SELECT pg_advisory_xact_lock(11)")
+    other = await bench.connect(web2, autocommit=True)
+    assert await (await other.execute("SELECT pg_try_advisory_lock(-5)")).fetchone() == (False,)
+    await wire.swap(await bench.database())
+    # The leader has asked nothing yet, and is in office again.
+    trying = "SELECT {}(-5), {}(7, -7), {}(9), {}(hashtext('freed')), {}(11)".replace("{}", "pg_try_advisory_lock")
+    assert await (await other.execute(trying.encode())).fetchone() == (False, False, False, True, True)
+    assert await (await other.execute("SELECT pg_try_advisory_lock_shared(9)")).fetchone() == (True,)
+    await other.execute("SELECT pg_advisory_unlock_all()")
+    unlocking = "SELECT pg_advisory_unlock(-5), pg_advisory_unlock(7, -7), pg_advisory_unlock_shared(9)"
+    assert await (await leader.execute(unlocking.encode())).fetchone() == (True, True, True)
+    await wire.swap(await bench.database())
+    assert await (await other.execute(trying.encode())).fetchone() == (True,) * 5
+
+
 async def test_settings_survive_a_swap_unless_they_were_local_rolled_back_or_reset(
     bench: Bench, wire: Wire, web1: Listener, accounts: str
 ) -> None:

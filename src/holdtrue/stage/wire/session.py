@@ -410,7 +410,7 @@ class Session(asyncio.Protocol):
             return
         self.link = None
         link.detach()
-        if self.exchange.state.listening:
+        if self.exchange.state.is_missed:
             self.hub.spawn(self.reconnect()).add_done_callback(self._worked)
 
     def cut(self, arm: Arm | None = None) -> None:

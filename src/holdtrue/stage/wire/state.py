@@ -1,13 +1,15 @@
 """What a session has set up on its server connection, kept so that a swap can replay it on another one.
 
 Replayed: SET and set_config (session level, committed), LISTEN, prepared statements of the protocol and of SQL's
-PREPARE. Lost, as with any reconnection: temporary tables, session advisory locks, WITH HOLD cursors.
+PREPARE, and the session's advisory locks (`advisory`). Lost, as with any reconnection: temporary tables, WITH HOLD
+cursors.
 """
 
 import re
 from collections.abc import Iterator
 
 from holdtrue.stage.wire import protocol as p
+from holdtrue.stage.wire.advisory import TAKES
 from holdtrue.stage.wire.effects import Effect
 from holdtrue.stage.wire.normalise import analyse
 from holdtrue.stage.wire.units import Prepared, Step
@@ -28,13 +30,19 @@ class SessionState:
         self._channels: dict[str, bytes] = {}
         self._prepared_by_sql: dict[str, bytes] = {}
         self._tentative: list[tuple[Effect, str, bytes]] = []
+        self.locks: tuple[bytes, ...] = ()
+        """What takes the session's advisory locks again, as of the last swap."""
+        self.may_hold_locks = False
 
     @property
-    def listening(self) -> bool:
-        return bool(self._channels)
+    def is_missed(self) -> bool:
+        """Whether others notice that the session is without a server connection: it listens, or holds a lock."""
+        return bool(self._channels or self.locks)
 
     def executed(self, step: Step) -> None:
         """A statement completed without error; the end of a transaction is told by `commit` and `roll_back`."""
+        if TAKES.search(step.sql):
+            self.may_hold_locks = True
         if not _MAY_LEAVE_SOMETHING.search(step.sql):
             return
         parts = analyse(step.sql.decode("utf-8", "replace"))
@@ -111,6 +119,7 @@ class SessionState:
     def replay(self) -> Iterator[bytes]:
         """Messages that set up a fresh server connection; the server answers each item with one ReadyForQuery."""
         yield from self._settings.values()
+        yield from self.locks
         yield from self._channels.values()
         yield from self._prepared_by_sql.values()
         for prepared in self.prepared.values():

@@ -9,6 +9,7 @@ from typing import Literal, Self
 import psycopg
 
 from holdtrue.stage.wire import protocol as p
+from holdtrue.stage.wire.advisory import note_locks
 from holdtrue.stage.wire.errors import NotIdle, WireError
 from holdtrue.stage.wire.hub import Hub
 from holdtrue.stage.wire.link import Link, Upstream, send_cancel
@@ -135,12 +136,13 @@ class Wire:
         """Lead all listeners to `database`, keeping the clients' connections.
 
         Idle server connections are let go at once, and made again when their client asks something (at once for
-        clients that LISTEN). Busy ones get `patience` seconds to end their transaction, then are cut. On return no
-        connection to an earlier database is left: it can be dropped, or be a template. Raises NotIdle when
-        PostgreSQL does not end a backend.
+        clients that LISTEN or hold an advisory lock). Busy ones get `patience` seconds to end their transaction, then
+        are cut. On return no connection to an earlier database is left: it can be dropped, or be a template. Raises
+        NotIdle when PostgreSQL does not end a backend, psycopg.Error when it does not answer.
         """
         hub = self._hub
         async with self._swapping:
+            await note_locks(hub, database)
             for listener in self._listeners.values():
                 listener.target.move(database)
             current = {listener.name: listener.target.generation for listener in self._listeners.values()}
@@ -163,7 +165,7 @@ class Wire:
                         why="The earlier database is still in use: it cannot be dropped or copied.",
                         do="Look at pg_stat_activity for what it waits for.",
                     )
-            parked = [s for s in hub.sessions if s.exchange.state.listening and s.link is None and not s.ended]
+            parked = [s for s in hub.sessions if s.exchange.state.is_missed and s.link is None and not s.ended]
             await asyncio.gather(*(session.reconnect() for session in parked))
 
     async def _end_links(self, links: Collection[Link]) -> None:

@@ -2,68 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import psycopg
-
-DATABASE = os.environ["DATABASE_URL"]
-TRICK = os.environ.get("TRICK", "")
-BACKOFF = 1.0
-"""Seconds until a listener that lost its connection, or could not do its work, begins anew."""
-MARK = "INSERT INTO inbox (event) VALUES (%s) ON CONFLICT DO NOTHING"
-PAY = "UPDATE orders SET status = 'paid', paid_at = now() WHERE id = %s RETURNING team_id"
-CREDIT = "UPDATE teams SET credits = credits + 10 WHERE id = %s"
-Rows = list[tuple[Any, ...]]
-Connection = psycopg.Connection[tuple[Any, ...]]
-
-
-class Way:
-    """Keeps its connections, and runs each statement of a plain route by itself."""
-
-    autocommit = True
-
-    def __init__(self) -> None:
-        self._idle: list[Connection] = []
-
-    def connect(self) -> Connection:
-        """Open a connection."""
-        return psycopg.connect(DATABASE, autocommit=self.autocommit)
-
-    @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """Lend a connection; one on which something failed is thrown away."""
-        db = self._idle.pop() if self._idle else self.connect()
-        try:
-            yield db
-        except BaseException:
-            db.close()
-            raise
-        self._idle.append(db)
-
-    def rows(self, sql: str, *values: object) -> Rows:
-        """Run one statement."""
-        with self.connection() as db:
-            return db.execute(sql.encode(), values).fetchall()
-
-    def many(self, sql: str, *values: object) -> Rows:
-        """Run one statement that has many rows."""
-        return self.rows(sql, *values)
-
-    def pay(self, event: str, order: int) -> None:
-        """Do what a payment is for, once for an event."""
-        with self.connection() as db, db.transaction():
-            if db.execute(MARK, [event]).rowcount:
-                self.settle(db, order)
-
-    def settle(self, db: Connection, order: int) -> None:
-        """Give what was paid for."""
-        (team,) = db.execute(PAY, [order]).fetchone() or (None,)
-        db.execute(CREDIT, [team])
+from told import Elected, Listening
+from way import CREDIT, DATABASE, MARK, PAY, TRICK, Connection, Rows, Way
 
 
 class Fresh(Way):
@@ -139,80 +83,6 @@ class SessionAdvisory(Advisory):
             finally:
                 if not db.closed:
                     db.execute("SELECT pg_advisory_unlock(hashtext(%s))", [event])
-
-
-class Listening(Way):
-    """A listener, whose connection stays open, does the work as soon as it is told; the trick tells it all in words."""
-
-    def __init__(self, *, inside: bool = True) -> None:
-        super().__init__()
-        if inside:
-            threading.Thread(target=self.work, daemon=True).start()
-
-    def pay(self, event: str, order: int) -> None:
-        """Leave the work to the listener, and tell it when that is committed."""
-        with self.connection() as db, db.transaction():
-            if not db.execute(MARK, [event]).rowcount:
-                return
-            if TRICK == "work in the notification":
-                db.execute("SELECT pg_notify('jobs', %s)", [json.dumps(order)])
-                return
-            db.execute("INSERT INTO jobs (order_id) VALUES (%s)", [order])
-            db.execute("NOTIFY jobs")
-
-    def work(self) -> None:
-        """Listen for ever; who loses its connection begins anew, and looks for what was left meanwhile."""
-        while True:
-            try:
-                with psycopg.connect(DATABASE, autocommit=True) as db:
-                    db.execute("LISTEN jobs")
-                    self.drain()
-                    for told in db.notifies():
-                        if told.payload:
-                            with self.connection() as other, other.transaction():
-                                self.settle(other, json.loads(told.payload))
-                        self.drain()
-            except psycopg.OperationalError:
-                threading.Event().wait(BACKOFF)
-
-    def drain(self) -> None:
-        """Do all that is left to do."""
-        while True:
-            with self.connection() as db, db.transaction():
-                take = "DELETE FROM jobs WHERE id = (SELECT id FROM jobs ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)"
-                job = db.execute(f"{take} RETURNING order_id".encode()).fetchone()
-                if job is None:
-                    return
-                self.settle(db, job[0])
-
-
-class Elected(Listening):
-    """Of all processes one does the work: the one whose session has a lock, from its start to its end."""
-
-    def work(self) -> None:
-        """Stand for election until elected; whoever loses the connection has lost the office with it."""
-        while True:
-            try:
-                with psycopg.connect(DATABASE, autocommit=True) as db:
-                    while db.execute("SELECT pg_try_advisory_lock(7, 7)").fetchone() != (True,):
-                        threading.Event().wait(BACKOFF)
-                    db.execute("LISTEN jobs")
-                    self.drain()
-                    for _ in db.notifies():
-                        self.drain()
-            except psycopg.OperationalError:
-                threading.Event().wait(BACKOFF)
-
-    def drain(self) -> None:
-        """Do all that is left to do; nobody else does, so no row is locked."""
-        while True:
-            with self.connection() as db:
-                job = db.execute("SELECT id, order_id FROM jobs ORDER BY id LIMIT 1").fetchone()
-                if job is None:
-                    return
-                with db.transaction():
-                    self.settle(db, job[1])
-                    db.execute("DELETE FROM jobs WHERE id = %s", [job[0]])
 
 
 class Pipelined(Way):

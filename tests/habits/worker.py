@@ -1,5 +1,5 @@
 """Does what the kiosk's webhooks leave to do, in a process of its own."""
 
-from ways import Listening
+from told import Listening
 
 Listening(inside=False).work()

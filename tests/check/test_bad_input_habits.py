@@ -68,3 +68,11 @@ def test_a_statement_that_commits_by_itself_is_crashed_behind_as_a_commit_is(wor
     settle_in(world, "autocommit")
     world.check("--only", "PAY011")
     assert outcomes(world)["PAY011"]["tried"] == 3, "cut before, cut after, kill before"
+
+
+@pytest.mark.full
+def test_stages_side_by_side_do_not_take_each_others_identifiers_of_prepared_transactions(world: World) -> None:
+    """They share a server, and rehearse the same purchase; here one leaves its transaction prepared for long."""
+    settle_in(world, "two-phase", trick="forgets what it prepared")
+    done = world.check(*only(("PAY007", "PAY009", "PAY010", "PAY011")), "--stages", "2")
+    assert {code for code, result in outcomes(world).items() if result["outcome"] != "kept"} == {"PAY011"}, done.said

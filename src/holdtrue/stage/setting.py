@@ -33,7 +33,7 @@ from holdtrue.stage.scene import Scene, Twin
 from holdtrue.stage.scratch import scratch_directory
 from holdtrue.stage.stage import Stage
 from holdtrue.stage.tokens.lifetimes import Lifetime
-from holdtrue.stage.wire import Statement, Upstream, Wire
+from holdtrue.stage.wire import Identifiers, Statement, Upstream, Wire
 from holdtrue.stage.zygotes import Zygotes
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class Setting:
     reached: set[str] = field(default_factory=set)
     hung: Counter[str] = field(default_factory=Counter)
     """Route → how many requests it let hang, over all stages."""
+    identifiers: Identifiers = field(default_factory=Identifiers)
+    """Of transactions that the app prepares: the stages share a server."""
     twins: dict[str, Twin] = field(default_factory=dict)
     """Route → what came of calling it as it is meant to be, over all stages."""
     known: dict[object, object] = field(default_factory=dict)

@@ -77,7 +77,7 @@ class Stage:
         self.redactor: Redactor = setting.redactor
         self.cast = Cast(setting.document, seed=setting.seed)
         self.redactor.learn_all(self.cast.knowledge.app)
-        self.wire = Wire(upstream=Upstream.of(setting.cluster), seed=setting.seed)
+        self.wire = Wire(upstream=Upstream.of(setting.cluster), seed=setting.seed, identifiers=setting.identifiers)
         self.payments = StripeDouble(authority=setting.authority, seed=str(setting.seed), clock=Clock(time.time))
         self.mail = MailServer()
         self.crew = Crew(setting.document, self._equip, self._spoke)

@@ -91,6 +91,25 @@ async def test_advisory_locks_of_a_session_survive_a_swap_and_only_those_it_has(
     assert await (await other.execute(trying.encode())).fetchone() == (True,) * 5
 
 
+async def test_what_is_prepared_in_another_database_is_waited_for_as_production_has_no_other(
+    bench: Bench, wire: Wire, web1: Listener
+) -> None:
+    elsewhere = await bench.database()
+    async with bench.direct(elsewhere) as other:
+        for statement in ("BEGIN", "CREATE TABLE t ()", "PREPARE TRANSACTION 'it''s'"):
+            await other.execute(statement.encode())
+        connection = await bench.connect(web1)
+        await connection.tpc_begin("it's")
+        await connection.execute("UPDATE accounts SET balance = 1")
+        preparing = asyncio.create_task(connection.tpc_prepare())
+        while not any(each.sql.startswith("PREPARE") and not each.held for each in wire.in_flight()):
+            await bench.admin.execute("SELECT 1")
+        await other.execute("ROLLBACK PREPARED 'it''s'")
+        await preparing
+        await connection.tpc_commit()
+    assert await bench.balances(web1.database) == [1, 1]
+
+
 async def test_settings_survive_a_swap_unless_they_were_local_rolled_back_or_reset(
     bench: Bench, wire: Wire, web1: Listener, accounts: str
 ) -> None:

@@ -13,6 +13,7 @@ from holdtrue.stage.wire.link import Link, Upstream
 from holdtrue.stage.wire.normalise import analyse
 from holdtrue.stage.wire.points import Held, Trap, Traps
 from holdtrue.stage.wire.recording import Incident, Recording, Statement
+from holdtrue.stage.wire.two_phase import Identifiers
 from holdtrue.stage.wire.units import Step, Unit
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ Audience = tuple[tuple[Recording, str | None], ...]
 class Hub:
     """Counters, sessions, links, recordings, traps and tasks."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, identifiers: Identifiers) -> None:
         self.upstream = upstream
+        self.identifiers = identifiers
         self.password = secrets.token_urlsafe(24)
         self.sessions: set[Session] = set()
         self.links: set[Link] = set()

@@ -16,6 +16,7 @@ from holdtrue.stage.wire.link import Link, Refused, send_cancel
 from holdtrue.stage.wire.listener import Target
 from holdtrue.stage.wire.points import Arm, Decision, Held, Hold, Stop, Trap
 from holdtrue.stage.wire.stream import ServerStream
+from holdtrue.stage.wire.two_phase import identifier_of
 from holdtrue.stage.wire.units import Unit
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Session(asyncio.Protocol):
         self._link_full = False
         self._work: asyncio.Task[None] | None = None
         self._waiting: Unit | None = None
+        self._let_go = False  # what waits is kept back by nobody's decision
         self._connecting = asyncio.Lock()
         self._drained = asyncio.Event()
         self._muted: tuple[Arm, Unit] | None = None
@@ -91,7 +93,7 @@ class Session(asyncio.Protocol):
     def unanswered(self) -> list[tuple[bytes, bool]]:
         """Statements that the client waits for, and whether they are still kept from the server."""
         asked = [(entry.sql, False) for entry in self.exchange.queue if entry.sql]
-        return asked + [(sql, True) for sql in (self._waiting.sqls if self._waiting is not None else ())]
+        return asked + [(sql, not self._let_go) for sql in (self._waiting.sqls if self._waiting is not None else ())]
 
     # -- asyncio.Protocol, the client -----------------------------------------------------------------------------
 
@@ -267,7 +269,7 @@ class Session(asyncio.Protocol):
         traps: list[Trap] = []
         if self.hub.attentive:
             traps = self.hub.examine(unit, self.process, in_transaction=self.exchange.status != p.IDLE)
-        if traps or self.link is None:
+        if traps or self.link is None or identifier_of(unit.sqls) is not None:
             self._blocked, self._waiting = True, unit
             self._begin(self._deliver(unit, traps))
         else:
@@ -298,6 +300,17 @@ class Session(asyncio.Protocol):
             self._muted = (arm, unit)
         if self.link is None:
             await self.reconnect()
+        if self.link is not None and (identifier := identifier_of(unit.sqls)) is not None:
+            self._let_go = True
+            turn = self.hub.identifiers.turn(identifier, self.hub.upstream, database=self.link.database, role=self.role)
+            async with turn:
+                self._let_go = False
+                self._go_on(unit)
+                await self._earlier_answers()
+        else:
+            self._go_on(unit)
+
+    def _go_on(self, unit: Unit) -> None:
         self._work = self._waiting = None
         if self.link is not None:
             self._forward(unit)
@@ -392,6 +405,7 @@ class Session(asyncio.Protocol):
             self._record(unit)
         self.exchange.finished = []
         self.link = None
+        self._drained.set()
         if self._muted is not None:
             self.cut(self._muted[0])
         elif self._phase != "closed":

@@ -18,6 +18,7 @@ from holdtrue.stage.wire.normalise import analyse
 from holdtrue.stage.wire.points import Arm, Gate, Hold, Pause, Point
 from holdtrue.stage.wire.recording import Recording
 from holdtrue.stage.wire.session import Session
+from holdtrue.stage.wire.two_phase import Identifiers
 
 # Seconds that PostgreSQL gets to end a backend whose query has been cancelled and whose client has gone.
 GRACE = 10.0
@@ -57,11 +58,12 @@ class Wire:
     """A PostgreSQL proxy in this process's event loop; see the package for what it is good for.
 
     `seed` decides the order in which a `pause` lets go of what it held. Clients sign in with any role that the server
-    knows, and with `password`, random for each run; the database they ask for is ignored.
+    knows, and with `password`, random for each run; the database they ask for is ignored. Give wires to the same server
+    the same `identifiers`.
     """
 
-    def __init__(self, *, upstream: Upstream, seed: int) -> None:
-        self._hub = Hub(upstream)
+    def __init__(self, *, upstream: Upstream, seed: int, identifiers: Identifiers | None = None) -> None:
+        self._hub = Hub(upstream, identifiers or Identifiers())
         self._seed = seed
         self._listeners: dict[str, Listener] = {}
         self._swapping = asyncio.Lock()

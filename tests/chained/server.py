@@ -98,6 +98,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return 400, {"error": "not the provider's"}
         event = json.loads(raw)
         told = event["data"]["object"]
+        if TRICK == "locked out":
+            with psycopg.connect(DATABASE) as first, psycopg.connect(DATABASE) as second:
+                for db in (first, second):  # the second waits for the first, and the first for this very loop
+                    db.execute("INSERT INTO handled VALUES (%s)", [event["id"]])
         if event["type"] == "checkout.session.completed" and TRICK in ("packing", "ping pong"):
             with psycopg.connect(DATABASE) as db:
                 order = one(db, "SELECT id FROM orders WHERE session = %s", told["id"])

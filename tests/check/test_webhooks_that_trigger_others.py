@@ -76,6 +76,7 @@ def test_webhooks_that_trigger_each_other_without_end_are_told_and_come_to_an_en
     ("trick", "alone"),
     [
         pytest.param("never ending", False, id="it never ends"),
+        pytest.param("locked out", False, id="it waits for a lock of its own", marks=pytest.mark.full),
         pytest.param("packing", True, id="it waits for the one process that handles it", marks=pytest.mark.full),
         pytest.param("ping pong", False, id="two ask each other for ever", marks=pytest.mark.full),
     ],

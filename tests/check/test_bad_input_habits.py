@@ -14,7 +14,7 @@ SOUND = [
         pytest.param(habit, marks=pytest.mark.full)
         for habit in (
             *("fresh", "autocommit", "advisory", "session advisory", "listening thread", "listening worker", "elected"),
-            *("pipelined", "pipelined block", "cursors", "held cursors", "sessions", "savepoints"),
+            *("pipelined", "pipelined block", "cursors", "held cursors", "standing cursor", "sessions", "savepoints"),
         )
     ),
 ]

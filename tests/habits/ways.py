@@ -189,6 +189,24 @@ class HeldCursors(Cursors):
     hold = True
 
 
+class StandingCursor(Way):
+    """A cursor WITH HOLD that each session opens once, and rewinds for each who asks."""
+
+    def connect(self) -> Connection:
+        """Open a connection, and the cursor."""
+        db = super().connect()
+        db.execute("DECLARE standing SCROLL CURSOR WITH HOLD FOR SELECT 'a price list'")
+        return db
+
+    def many(self, sql: str, *values: object) -> Rows:
+        """Look something up in what stands open."""
+        with self.connection() as db:
+            db.execute("MOVE ABSOLUTE 0 IN standing")
+            if db.execute("FETCH NEXT FROM standing").fetchone() != ("a price list",):
+                raise psycopg.OperationalError("the cursor is at its end")
+            return db.execute(sql.encode(), values).fetchall()
+
+
 class Sessions(Way):
     """Sets each session up once: its role, its isolation, its statements, prepared by SQL and by the driver."""
 
@@ -242,6 +260,7 @@ WAYS: dict[str, Callable[[], Way]] = {
     "two-phase": TwoPhase,
     "cursors": Cursors,
     "held cursors": HeldCursors,
+    "standing cursor": StandingCursor,
     "sessions": Sessions,
     "savepoints": Savepoints,
 }

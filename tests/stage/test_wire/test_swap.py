@@ -110,6 +110,26 @@ async def test_what_is_prepared_in_another_database_is_waited_for_as_production_
     assert await bench.balances(web1.database) == [1, 1]
 
 
+async def test_cursors_that_are_held_survive_a_swap_before_their_first_row(
+    bench: Bench, wire: Wire, web1: Listener, accounts: str
+) -> None:
+    clone = await bench.database(template=accounts)
+    connection = await bench.connect(web1)
+    await connection.execute("DECLARE plain CURSOR FOR SELECT 'with', 'hold' FROM accounts")
+    await connection.execute("DECLARE closed CURSOR WITH HOLD FOR SELECT id FROM accounts")
+    await connection.execute('DECLARE "Kept" SCROLL CURSOR WITH HOLD FOR SELECT id FROM accounts WHERE id > %s', (1,))
+    await connection.commit()
+    await connection.execute("DECLARE undone CURSOR WITH HOLD FOR SELECT id FROM accounts")
+    await connection.rollback()
+    await connection.execute("CLOSE closed")
+    await connection.execute('FETCH NEXT FROM "Kept"')
+    await connection.commit()
+    await wire.swap(clone)
+    assert await (await connection.execute('FETCH ALL FROM "Kept"')).fetchall() == [(2,)]
+    names = await (await connection.execute("SELECT name FROM pg_cursors WHERE is_holdable")).fetchall()
+    assert names == [("Kept",)]
+
+
 async def test_settings_survive_a_swap_unless_they_were_local_rolled_back_or_reset(
     bench: Bench, wire: Wire, web1: Listener, accounts: str
 ) -> None:

@@ -3,7 +3,7 @@
 Any driver can use it: it speaks the frontend/backend protocol 3.0 and 3.2 and changes no message. What differs from the
 server behind it: it asks for its own password, offers no TLS (`sslmode=prefer` goes on without, `require` fails),
 ignores the database asked for, and after a swap `pg_backend_pid()` differs from what the client was told at its start.
-A swap loses temporary tables and WITH HOLD cursors, as any reconnection does.
+A swap loses temporary tables, as any reconnection does, and rewinds WITH HOLD cursors.
 """
 
 from holdtrue.stage.wire.errors import NotIdle, WireError

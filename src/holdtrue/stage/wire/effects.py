@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from holdtrue.stage.wire.lexer import T, Token
 
 Action = Literal[
     "set", "reset", "reset_all", "listen", "unlisten", "unlisten_all", "prepare", "deallocate", "deallocate_all",
-    "discard_all", "savepoint", "rollback_to",
+    "discard_all", "savepoint", "rollback_to", "declare", "close", "close_all",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """`name`: of the setting, channel, prepared statement or savepoint.
+    """`name`: of the setting, channel, prepared statement, savepoint or cursor WITH HOLD.
 
     set_config takes its arguments as expressions: `name_parameter` and `local_parameter` are the numbers of the
     parameters that hold the setting's name and the is_local flag, 0 where they are literals.
@@ -51,6 +52,10 @@ def effect_of(found: Sequence[Token]) -> Effect | None:
         case "deallocate":
             name = words[2] if words[1] == "prepare" else words[1]
             return Effect("deallocate_all") if name == "all" else Effect("deallocate", name)
+        case "declare":
+            return Effect("declare", words[1]) if _is_held(found) else None
+        case "close":
+            return Effect("close_all") if words[1] == "all" else Effect("close", words[1])
         case "savepoint":
             return Effect("savepoint", words[1])
         case "rollback":
@@ -66,6 +71,12 @@ def _name(token: Token) -> str:
 def _discard(what: str) -> Effect | None:
     # DISCARD PLANS, SEQUENCES and TEMP drop what a swap drops anyway.
     return Effect("discard_all") if what == "all" else None
+
+
+def _is_held(found: Sequence[Token]) -> bool:
+    """Whether a DECLARE says WITH HOLD, before the FOR of its query."""
+    texts = [token.text for token in found]
+    return ("with", "hold") in pairwise(texts[: texts.index("for")] if "for" in texts else texts)
 
 
 def _rollback_to(words: Sequence[str]) -> Effect | None:

@@ -1,8 +1,8 @@
 """What a session has set up on its server connection, kept so that a swap can replay it on another one.
 
 Replayed: SET and set_config (session level, committed), LISTEN, prepared statements of the protocol and of SQL's
-PREPARE, and the session's advisory locks (`advisory`). Lost, as with any reconnection: temporary tables, WITH HOLD
-cursors.
+PREPARE, the session's advisory locks (`advisory`), and cursors WITH HOLD, which stand before their first row again.
+Lost, as with any reconnection: temporary tables.
 """
 
 import re
@@ -16,7 +16,7 @@ from holdtrue.stage.wire.units import Prepared, Step
 
 # Spares the analysis of what certainly leaves nothing behind.
 _MAY_LEAVE_SOMETHING = re.compile(
-    rb"(?i)\b(?:set|set_config|reset|listen|unlisten|discard|prepare|deallocate|savepoint|to)\b"
+    rb"(?i)\b(?:set|set_config|reset|listen|unlisten|discard|prepare|deallocate|savepoint|to|declare|close)\b"
 )
 _TRUE = frozenset((b"t", b"true", b"on", b"1", b"\x01", b"yes"))
 
@@ -29,6 +29,7 @@ class SessionState:
         self._settings: dict[str, bytes] = {}
         self._channels: dict[str, bytes] = {}
         self._prepared_by_sql: dict[str, bytes] = {}
+        self._cursors: dict[str, bytes] = {}
         self._tentative: list[tuple[Effect, str, bytes]] = []
         self.locks: tuple[bytes, ...] = ()
         """What takes the session's advisory locks again, as of the last swap."""
@@ -111,8 +112,14 @@ class SessionState:
                     self._channels.pop(name, None)
                 case "unlisten_all":
                     self._channels.clear()
+                case "declare":
+                    self._cursors[name] = messages
+                case "close":
+                    self._cursors.pop(name, None)
+                case "close_all":
+                    self._cursors.clear()
                 case "discard_all":
-                    for kept in (self._settings, self._channels, self._prepared_by_sql, self.prepared):
+                    for kept in (self._settings, self._channels, self._prepared_by_sql, self._cursors, self.prepared):
                         kept.clear()
         self._tentative.clear()
 
@@ -122,6 +129,7 @@ class SessionState:
         yield from self.locks
         yield from self._channels.values()
         yield from self._prepared_by_sql.values()
+        yield from self._cursors.values()
         for prepared in self.prepared.values():
             # A Sync each: one that cannot be prepared any more must not take the others with it.
             yield prepared.raw + p.SYNC_MESSAGE

@@ -26,6 +26,7 @@ from holdtrue.stage.scene import Scene
 from holdtrue.stage.stage import Seen
 from holdtrue.stage.steps import StepFailedError
 from holdtrue.stage.tables import listed
+from holdtrue.stage.wire import Statement
 
 NEUTRAL = ("tax.settings.updated", {"id": "txs_1", "object": "tax.settings"})
 """An event that hardly any app acts on."""
@@ -52,6 +53,11 @@ class Step:
     def rows(self) -> Difference | None:
         """What it changed; nothing for an event that the app only takes note of."""
         return self.seen.rows or None
+
+    @property
+    def behind(self) -> list[Statement]:
+        """What was written behind the answer."""
+        return [each for each in self.seen.statements if each.writes and each.at > self.answered]
 
 
 @dataclass(kw_only=True)
@@ -251,9 +257,7 @@ class Bought:
             async with self.stage.watch() as seen:
                 await deliver_well(self.stage, self.webhook, event)
                 answered = asyncio.get_running_loop().time()
-            behind = (each for each in seen.statements if each.writes and each.at > answered)
-            self.woken |= any(not self.stage.quiet.is_polling(each.process) for each in behind)
-            self.steps.append(Step(index=index, event=event, before=before, seen=seen, answered=answered))
+            self._note(Step(index=index, event=event, before=before, seen=seen, answered=answered))
         async for event in self._following():
             before = await self.stage.save(self.scene)
             async with self.stage.watch() as seen:
@@ -261,8 +265,11 @@ class Bought:
                 answered = asyncio.get_running_loop().time()
             note_refusal(self.stage, self.webhook, event, answers[-1])
             if answers[-1].admitted:
-                index = len(self.steps)
-                self.steps.append(Step(index=index, event=event, before=before, seen=seen, answered=answered))
+                self._note(Step(index=len(self.steps), event=event, before=before, seen=seen, answered=answered))
+
+    def _note(self, step: Step) -> None:
+        self.woken |= any(not self.stage.quiet.is_polling(each.process) for each in step.behind)
+        self.steps.append(step)
 
     async def learn(self) -> None:
         """See what undisturbed deliveries leave behind; raises StepFailedError where two of them differ.

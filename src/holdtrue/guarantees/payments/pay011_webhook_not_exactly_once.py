@@ -225,8 +225,9 @@ async def _kill(stage: Stage, crash: Crash) -> Answer:
 
 
 def _is_behind(crash: Crash) -> bool:
-    """Whether a web process comes by the point behind its answer."""
-    return crash.point.process == FIRST and crash.statement.at > crash.step.answered
+    """Whether a web process comes by the point behind its answer, where it has work to do."""
+    works = any(each.process == FIRST for each in crash.step.behind)
+    return works and crash.point.process == FIRST and crash.statement.at > crash.step.answered
 
 
 async def _rest_or(stage: Stage, reached: asyncio.Task[Held]) -> None:

@@ -27,6 +27,7 @@ UNSOUND = [
             ("autocommit", "two statements", {"PAY007", "PAY011"}),
             ("pipelined", "two pieces", {"PAY007", "PAY011"}),
             ("listening worker", "work in the notification", {"PAY007", "PAY011"}),
+            ("listening thread", "gives up", {"PAY007", "PAY011"}),
             ("two-phase", "forgets what it prepared", {"PAY011"}),
         )
     ),

@@ -13,7 +13,10 @@ BACKOFF = 1.0
 
 
 class Listening(Way):
-    """A listener, whose connection stays open, does the work as soon as it is told; the trick tells it all in words."""
+    """A listener, whose connection stays open, does the work as soon as it is told.
+
+    One trick tells it all in words, the other gives up with the first lost connection.
+    """
 
     def __init__(self, *, inside: bool = True) -> None:
         super().__init__()
@@ -44,6 +47,8 @@ class Listening(Way):
                                 self.settle(other, json.loads(told.payload))
                         self.drain()
             except psycopg.OperationalError:
+                if TRICK == "gives up":
+                    return
                 threading.Event().wait(BACKOFF)
 
     def drain(self) -> None:

@@ -202,10 +202,9 @@ class Bought:
         await self.stage.rest()
         await self.follow()
         late = await self.relation.state()
-        differences = (await self.relation.expected(LEASE)).differences(late)
-        if differences and self.woken:
-            await self.stage.restart()  # whoever still sits out a timer would be late for the next case
-        return differences
+        if self.woken:
+            await self.stage.restart()  # whoever gave up, or still sits out a timer, would do nothing of the next run
+        return (await self.relation.expected(LEASE)).differences(late)
 
     async def _late(self) -> bool:
         """Wait for who comes back to the work by a timer in memory; whether all is then as it should be."""

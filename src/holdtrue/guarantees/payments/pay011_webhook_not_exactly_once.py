@@ -88,6 +88,8 @@ async def rehearse(stage: Stage) -> AsyncIterator[Case | Untried]:
             yield Untried(subject=bought.name, reason="none of its events changed anything")
         for crash in crashes:
             yield Case(name=crash.name, play=partial(_play, stage, crash), cause=bought.name)
+        if crashes and bought.woken:
+            await stage.restart()  # what a crash has done to a listener is no matter of the next proof
 
 
 def _crashes(bought: Bought, step: Step) -> list[Crash]:
@@ -150,7 +152,9 @@ def _ways(
 async def _play(stage: Stage, crash: Crash) -> Harm | None:
     bought, event = crash.bought, crash.step.event
     if _is_behind(crash):
-        await stage.kill(SECOND)  # what is done behind an answer is done by whoever is quicker
+        # What is done behind an answer is done by whoever is quicker, and by nobody whom an earlier crash has ended.
+        await stage.kill(FIRST, SECOND)
+        await stage.web(FIRST)
     elif _kills(crash, FIRST):
         await stage.web(SECOND)
     await bought.begin(crash.step.before, anew=crash.plays_on)

@@ -122,8 +122,9 @@ class Life:
         news = self._happen(order) | {0: self._late(order)}
         if kept_late:
             await take(bought, [event for event in bought.events if event not in news[0]])
-        for number in range(1, order.older):
-            await take(bought, news[number])
+        for number in range(1, order.newer):
+            if number != order.older:  # were its news lost, whoever looks for lost ones would mend the rest, too
+                await take(bought, news[number])
         pair = [*news[order.older], *news[order.newer]]
         if order.swapped:
             pair = [*news[order.newer], *news[order.older]]

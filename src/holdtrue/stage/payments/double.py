@@ -3,7 +3,7 @@
 import json
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hmac import compare_digest
@@ -179,6 +179,11 @@ class StripeDouble:
         """An event of any type about any object: for instance one of a type that no app handles."""
         store = self.world.accounts[account or self.world.platform]
         return self._books(store).emit(type_, resource)
+
+    def withdraw(self, events: Iterable[Event]) -> None:
+        """Have events never been told: they are neither listed nor found; what happened has happened all the same."""
+        gone = {event.id for event in events}
+        self.world.events = [event for event in self.world.events if event.id not in gone]
 
     def ledger(self) -> dict[str, Any]:
         """The facts about money, canonical: see `ledger.ledger`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from holdtrue.contract.document import Request
 from holdtrue.contract.errors import UsageError
@@ -20,7 +21,8 @@ HOME, FOREIGN = "a", "b"
 MOST_HUNG = 2
 """Requests that a route may let hang in a check: each takes as long as the client's patience."""
 
-REDELIVERIES = (0.0, 0.0, 1.0, 2.0)
+AT_ONCE = (0.0, 0.0)
+REDELIVERIES = (*AT_ONCE, 1.0, 2.0)
 """Seconds after which an event that was refused comes again. Stripe redelivers for days; who had lost a connection
 takes it at once, and who looks every second whether to serve at all takes it a little later."""
 
@@ -243,11 +245,17 @@ async def deliver_event(stage: Stage, webhook: str, event: Event, *, process: st
 
 
 async def deliver_until_taken(
-    stage: Stage, webhook: str, event: Event, *, process: str = FIRST, note: str = ""
+    stage: Stage,
+    webhook: str,
+    event: Event,
+    *,
+    process: str = FIRST,
+    note: str = "",
+    pauses: Iterable[float] = REDELIVERIES,
 ) -> list[Answer]:
-    """Deliver an event, and again as long as it is not answered 2xx; return every answer."""
+    """Deliver an event, and after each of the pauses again, as long as it is not answered 2xx; return every answer."""
     answers = [await deliver_event(stage, webhook, event, process=process, note=note)]
-    for pause in REDELIVERIES:
+    for pause in pauses:
         if answers[-1].admitted:
             break
         await asyncio.sleep(pause)

@@ -14,6 +14,7 @@ from holdtrue.stage.client import Answer
 from holdtrue.stage.database import Difference
 from holdtrue.stage.payments import Event
 from holdtrue.stage.play import (
+    AT_ONCE,
     HOME,
     call,
     call_well,
@@ -157,7 +158,8 @@ async def _call(stage: Stage, ready: Call) -> list[Answer]:
 async def _deliver(stage: Stage, webhook: str, events: list[Event]) -> list[Answer]:
     answers: list[Answer] = []
     for event in events:
-        answers += await deliver_until_taken(stage, webhook, event)
+        # Where nothing is to be taken, as no event of the history can be written, it would be waited for in vain.
+        answers += await deliver_until_taken(stage, webhook, event, pauses=AT_ONCE)
         if not answers[-1].admitted:
             break
     return answers

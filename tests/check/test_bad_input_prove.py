@@ -32,7 +32,7 @@ class FakeStage:
         self.redactor = Redactor()
         self.redactor.learn("password", "hunter2-but-longer")
         self.player = SimpleNamespace(evidence=Evidence(), ran_out=None)
-        self.setting = SimpleNamespace(notes=set())
+        self.setting = SimpleNamespace(notes=set(), keep_traceback=self._keep_traceback)
         self.doubt: str | None = None
         self.restarts = 0
         self.distrusted = 0
@@ -41,7 +41,7 @@ class FakeStage:
     def begin_evidence(self) -> None:
         self.player.evidence = Evidence()
 
-    def keep_traceback(self, name: str, error: BaseException) -> None:
+    def _keep_traceback(self, name: str, error: BaseException) -> None:
         self.tracebacks.append(f"{name}: {error!r}")
 
     def distrust(self) -> None:

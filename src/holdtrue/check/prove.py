@@ -93,7 +93,7 @@ def _edge(doing: str, guarantee: Guarantee, stage: Stage, tally: _Tally) -> Iter
         tally.untried.append(Untried(subject=doing, reason=str(error)))
     except Exception as error:  # noqa: BLE001
         stage.distrust()
-        stage.keep_traceback(guarantee.code, error)
+        stage.setting.keep_traceback(guarantee.code, error)
         tally.failed = f"the proof itself failed: {type(error).__name__}: {error}"
 
 

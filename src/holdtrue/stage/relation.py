@@ -59,19 +59,25 @@ class Relation:
     """Resets the stage, then plays the scenario to its end."""
     _noise: Noise = field(default_factory=Noise)
     _expected: dict[float, State] = field(default_factory=dict)
+    _first: tuple[Difference, tuple[Any, Mails]] | None = None
+    _ready: float = 0.0
 
-    async def learn(self, meanwhile: Scenario) -> list[str]:
-        """Play the undisturbed scenario twice and learn which columns are noise; return what differs even so.
+    async def begin(self) -> None:
+        """Play the undisturbed scenario for the first time; what time has to pass before ``learn`` may be used."""
+        self._first = await self._run()
+        self._ready = time.monotonic() + TICK
 
-        What differs between two undisturbed runs cannot be held against a disturbed one. ``meanwhile`` is played in
-        the time that must pass between the two.
+    async def learn(self) -> list[str]:
+        """Play it once more and learn which columns are noise; return what differs even so.
+
+        What differs between two undisturbed runs cannot be held against a disturbed one.
         """
-        first, state = await self._run()
-        ready = time.monotonic() + TICK
-        await meanwhile()
+        if self._first is None:
+            await self.begin()
+            return await self.learn()
         # Twins within one second would agree on moments that every later run has otherwise.
-        await asyncio.sleep(ready - time.monotonic())
-        second, twin = await self._run()
+        await asyncio.sleep(self._ready - time.monotonic())
+        (first, state), (second, twin) = self._first, await self._run()
         catalog = self.stage.scene.catalog
         learned = learn(catalog, first, second, noise=Noise(columns=retries(catalog, first, second)))
         self._noise = learned.noise

@@ -6,13 +6,14 @@ A rehearsal may go on from it a few steps and save where it then stands, so that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from holdtrue.contract.document import Route
 from holdtrue.stage.cast import Knowledge, Who
 from holdtrue.stage.client import Answer
 from holdtrue.stage.database import Catalog, Difference, Snapshot
-from holdtrue.stage.mail import Mailbox
+from holdtrue.stage.mail import Mail, Mailbox
+from holdtrue.stage.payments import Call as ProviderCall
 from holdtrue.stage.payments import State
 from holdtrue.stage.wire import Statement
 
@@ -57,3 +58,15 @@ class Call:
     principal: Who | None
     """The sender of the positive twin; nobody for a public route."""
     variables: Mapping[str, object]
+
+
+@dataclass
+class Seen:
+    """What happened during a ``Stage.watch``; the lists grow while it lasts, the difference is there afterwards."""
+
+    statements: list[Statement] = field(default_factory=list)
+    calls: list[ProviderCall] = field(default_factory=list)
+    mails: list[Mail] = field(default_factory=list)
+    rows: Difference | None = None
+    mailed: float | None = None
+    """When the first mail left, on the clock of the statements; from then on what was done cannot be undone."""

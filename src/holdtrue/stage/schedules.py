@@ -361,4 +361,4 @@ class _Run:
 
     async def _is_blocked(self, backend: int) -> bool:
         """By anybody: nobody but the two is at work, and the worker is parked."""
-        return bool(await self._stage.blockers(backend))
+        return bool(await self._stage.clone.blockers(backend))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -262,6 +263,15 @@ class Setting:
         self.redactor.learn_all(instruments.secrets_by_name(templates) | rendered)
         refuse_remote_addresses(rendered)
         return base_environment(self.scratch) | dict(self.tool_path) | rendered
+
+    def keep_traceback(self, name: str, error: BaseException) -> None:
+        """Keep where a proof failed, beside the app's logs."""
+        text = "".join(traceback.format_exception(error))
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            (self.logs / f"{name}-traceback.txt").write_text(self.redactor.text(text), encoding="utf-8")
+        except OSError as refusal:
+            self.notes.add(f"the traceback of {name} could not be kept: {refusal.strerror}")
 
     @asynccontextmanager
     async def stages(self, count: int) -> AsyncIterator[list[Stage]]:

@@ -4,44 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import time
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from psycopg import AsyncConnection
-
 from holdtrue.contract.document import Command, Document
 from holdtrue.contract.errors import HoldtrueError
-from holdtrue.stage import payments
 from holdtrue.stage.cast import TENANTS, Cast
 from holdtrue.stage.client import Answer, Client
+from holdtrue.stage.clone import Clone
 from holdtrue.stage.crew import FIRST, WORKER, Build, Crew, Member
 from holdtrue.stage.database import (
     Catalog,
     ClonePool,
-    DatabaseError,
     Difference,
     Operation,
     Snapshot,
     age,
     catalog_of,
     difference,
-    failing,
     snapshot,
 )
 from holdtrue.stage.evidence import Redactor
-from holdtrue.stage.mail import Mail, MailServer, MailTimeoutError
+from holdtrue.stage.mail import MailServer, MailTimeoutError
 from holdtrue.stage.outfit import Outfit
 from holdtrue.stage.payments import Clock, StripeDouble
 from holdtrue.stage.quiet import Quiet
-from holdtrue.stage.scene import Call, Scene
+from holdtrue.stage.scene import Call, Scene, Seen
 from holdtrue.stage.steps import Player, StepFailedError
-from holdtrue.stage.tables import listed, qualified_all
+from holdtrue.stage.tables import qualified_all
 from holdtrue.stage.tokens.lifetimes import Lifetime
-from holdtrue.stage.wire import Recording, Statement, Upstream, Wire, facts_of
+from holdtrue.stage.wire import Recording, Upstream, Wire, facts_of
 from holdtrue.stage.witness import Witness
 
 if TYPE_CHECKING:
@@ -53,18 +48,6 @@ NEEDS_WORKER = 0.5
 """Seconds without an answer after which a worker is let go on: the answer may wait for it."""
 MAIL_PATIENCE = 10.0
 """Seconds a mail that a step needs may take."""
-
-
-@dataclass
-class Seen:
-    """What happened during a ``Stage.watch``; the lists grow while it lasts, the difference is there afterwards."""
-
-    statements: list[Statement] = field(default_factory=list)
-    calls: list[payments.Call] = field(default_factory=list)
-    mails: list[Mail] = field(default_factory=list)
-    rows: Difference | None = None
-    mailed: float | None = None
-    """When the first mail left, on the clock of the statements; from then on what was done cannot be undone."""
 
 
 class Stage:
@@ -106,7 +89,7 @@ class Stage:
         """How many calls the provider had seen when the stage was last reset."""
         self._standing: Call | None = None
         self._restless = True
-        self._admin: AsyncConnection | None = None
+        self.clone = Clone(setting.cluster, lambda: self.database)
         self._rows: Snapshot | None = None
         self._exit = AsyncExitStack()
         self._pool: ClonePool | None = None
@@ -174,7 +157,7 @@ class Stage:
     async def _frozen(self, catalog: Catalog, rows: Snapshot, origin: Scene | None = None) -> Scene:
         """Keep the database behind the wire as it is, and go on with another one."""
         database, self.database = self.database, await self.setting.databases.clone(self.setting.base)
-        await self._leave_clone()
+        await self.clone.leave()
         await self.wire.swap(self.database)
         await self.setting.databases.freeze(database)
         return Scene(
@@ -190,7 +173,7 @@ class Stage:
     async def close(self) -> None:
         """End the app and the instruments, and hand over what they saw."""
         async with self._exit:
-            await self._leave_clone()
+            await self.clone.leave()
             self.setting.unmodelled.update(self.payments.unmodelled)
             self.setting.egress.update(map(str, self.setting.zygotes.egress.attempts()))
             if self._outfit is not None:
@@ -250,7 +233,7 @@ class Stage:
         self.witness.gather()
         await self.mail.restore(self.scene.mailbox)
         clone = await (self.setting.databases.clone(to.database) if to is not None else self._pool.take())
-        await self._leave_clone()
+        await self.clone.leave()
         await self.wire.swap(clone)
         self.quiet.park()
         # At once: the next case must not find an identifier taken by what this one has left prepared.
@@ -381,7 +364,7 @@ class Stage:
 
     async def age(self, seconds: float) -> None:
         """Let time pass in the database: shift its timestamps into the past, so that back-offs and leases are over."""
-        await age(await self._clone(), seconds, catalog=self.scene.catalog)
+        await age(await self.clone.connection(), seconds, catalog=self.scene.catalog)
         self._acting()
         self._written, self._rows, self._standing = True, None, None
         self.player.evidence.add("age", seconds=seconds)
@@ -390,45 +373,20 @@ class Stage:
         """Every row of the app, now; read again only if something was written since."""
         self._read_log()
         if self._rows is None:
-            self._rows = await snapshot(await self._clone(), self._watched(self.scene.catalog))
+            self._rows = await snapshot(await self.clone.connection(), self._watched(self.scene.catalog))
         return self._rows
 
     def _watched(self, catalog: Catalog) -> Catalog:
         """The tables whose rows matter: a worker's heartbeat in a table out of scope is no harm."""
         return catalog.without(qualified_all(self.document.tables_out_of_scope))
 
-    async def _clone(self) -> AsyncConnection:
-        """Our own connection to the clone behind the wire; it is closed before the clone is dropped."""
-        if self._admin is None:
-            self._admin = await self.setting.cluster.admin(self.database)
-        return self._admin
-
     @asynccontextmanager
     async def refusing(self, tables: Iterable[str], operations: Iterable[Operation]) -> AsyncIterator[None]:
-        """Have the database refuse these writes to some tables (full names) for a while, as when its disk is full.
-
-        Raises:
-            StepFailedError: a table is not there, or the app keeps it locked.
-        """
-        told = sorted(tables)
-        self.player.evidence.add("refusing", tables=told, operations=list(operations))
-        try:
-            async with failing(await self._clone(), told, operations):
-                yield
-        except DatabaseError as error:
-            raise StepFailedError(f"{listed(told)} could not be made to fail: {error}", where=listed(told)) from error
-        self.player.evidence.add("refusing_ended", tables=told)
-
-    async def blockers(self, backend: int) -> list[int]:
-        """The backends whose locks one waits for, in PostgreSQL's own words."""
-        clone = await self._clone()
-        row = await (await clone.execute("SELECT pg_blocking_pids(%s)", (backend,))).fetchone()
-        return list(row[0]) if row is not None else []
-
-    async def _leave_clone(self) -> None:
-        if self._admin is not None:
-            await self._admin.close()
-            self._admin = None
+        """Have the database refuse these writes to some tables (full names) for a while; see ``Clone.refusing``."""
+        self.player.evidence.add("refusing", tables=sorted(tables), operations=list(operations))
+        async with self.clone.refusing(tables, operations):
+            yield
+        self.player.evidence.add("refusing_ended", tables=sorted(tables))
 
     async def difference(self) -> Difference:
         """What has changed since the scene."""
@@ -464,15 +422,6 @@ class Stage:
         return cast("Learned", self._known[key])
 
     # -- inside -----------------------------------------------------------------------------------------------------
-
-    def keep_traceback(self, name: str, error: BaseException) -> None:
-        """Keep where a proof failed, beside the app's logs."""
-        text = "".join(traceback.format_exception(error))
-        try:
-            self.setting.logs.mkdir(parents=True, exist_ok=True)
-            (self.setting.logs / f"{name}-traceback.txt").write_text(self.redactor.text(text), encoding="utf-8")
-        except OSError as refusal:
-            self.setting.notes.add(f"the traceback of {name} could not be kept: {refusal.strerror}")
 
     async def _note_ports(self) -> None:
         for member in await self.crew.everybody():

@@ -22,8 +22,7 @@ from holdtrue.stage.database import Difference
 from holdtrue.stage.payments import Delivery, Event
 from holdtrue.stage.play import HOME, deliver, deliver_event, deliver_until_taken, deliver_well, purchase
 from holdtrue.stage.relation import Relation
-from holdtrue.stage.scene import Scene
-from holdtrue.stage.stage import Seen
+from holdtrue.stage.scene import Scene, Seen
 from holdtrue.stage.steps import StepFailedError
 from holdtrue.stage.tables import listed
 from holdtrue.stage.wire import Statement
@@ -270,16 +269,22 @@ class Bought:
         self.woken |= any(not self.stage.quiet.is_polling(each.process) for each in step.behind)
         self.steps.append(step)
 
-    async def learn(self) -> None:
-        """See what undisturbed deliveries leave behind; raises StepFailedError where two of them differ.
+    async def observe(self) -> None:
+        """See what undisturbed deliveries leave behind, together and one by one."""
+        await self.relation.begin()
+        await self._observe()
 
-        They may differ because a process remembers the events of the one before: then once more, in new ones.
+    async def learn(self) -> None:
+        """See it once more; raises StepFailedError where it differs.
+
+        It may, because a process remembers the events of the run before: then in new ones.
         """
-        differences = await self.relation.learn(self._observe)
+        differences = await self.relation.learn()
         if differences:
             self.remembers = True
             self.relation = Relation(self.stage, self._undisturbed)
-            differences = await self.relation.learn(self._observe)
+            await self.observe()
+            differences = await self.relation.learn()
         if differences:
             raise StepFailedError(f"two undisturbed runs differ: {'; '.join(differences[:3])}", where=self.name)
 
@@ -303,16 +308,26 @@ async def purchases(stage: Stage) -> list[Bought | Untried]:
 
 
 async def _learn_purchases(stage: Stage) -> list[Bought | Untried]:
-    return [await _bought(stage, *each) for each in journeys(stage.document)]
+    """First each once, then each again: meanwhile the time passes that there has to be between two runs."""
+    observed = [await _observed(stage, *each) for each in journeys(stage.document)]
+    return [each if isinstance(each, Untried) else await _learned(each) for each in observed]
 
 
-async def _bought(stage: Stage, webhook: str, journey: str) -> Bought | Untried:
+async def _observed(stage: Stage, webhook: str, journey: str) -> Bought | Untried:
     try:
         await stage.reset()
         events = await purchase(stage, webhook, journey, HOME, {})
         scene, had = await stage.save(), len(stage.payments.events)
         bought = Bought(stage=stage, webhook=webhook, journey=journey, scene=scene, events=events, had=had)
-        await bought.learn()
+        await bought.observe()
     except StepFailedError as error:
         return Untried(subject=f"{webhook}.{journey}", reason=str(error))
+    return bought
+
+
+async def _learned(bought: Bought) -> Bought | Untried:
+    try:
+        await bought.learn()
+    except StepFailedError as error:
+        return Untried(subject=bought.name, reason=str(error))
     return bought

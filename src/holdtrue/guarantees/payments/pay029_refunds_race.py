@@ -150,13 +150,11 @@ async def _learn(refunding: Refunding) -> Relation:
         await _in_a_row(refunding, [None])
 
     relation = Relation(refunding.stage, once)
-    if differences := await relation.learn(_nothing):
+    await relation.begin()
+    await refunding.stage.web(SECOND)  # it takes about the time that has to pass
+    if differences := await relation.learn():
         raise StepFailedError(f"two undisturbed runs differ: {'; '.join(differences[:3])}", where=refunding.ready.key)
     return relation
-
-
-async def _nothing() -> None:
-    """There is nothing to do meanwhile."""
 
 
 async def _in_a_row(refunding: Refunding, amounts: list[int | None]) -> list[Answer]:

@@ -31,7 +31,9 @@ class _Pair:
         self.bench, self.connections, self.database = bench, (one, two), database
         self.evidence = Evidence()
         self.stage: Any = SimpleNamespace(
-            wire=bench.wire, blockers=self._blockers, player=SimpleNamespace(evidence=self.evidence)
+            wire=bench.wire,
+            clone=SimpleNamespace(blockers=self._blockers),
+            player=SimpleNamespace(evidence=self.evidence),
         )
 
     async def _blockers(self, backend: int) -> list[int]:

@@ -353,6 +353,7 @@ class Stage:
 
     async def stirs(self, patience: float) -> bool:
         """Wait until the app says by itself what an idle one does not say; False after so many seconds without it."""
+        self.quiet.unpark()
         with self.wire.record() as recording:
             try:
                 async with asyncio.timeout(patience):

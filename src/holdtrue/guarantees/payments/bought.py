@@ -8,6 +8,7 @@ provider and in mailboxes, and says how another run differs from it.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,8 +30,11 @@ from holdtrue.stage.wire import Statement
 
 NEUTRAL = ("tax.settings.updated", {"id": "txs_1", "object": "tax.settings"})
 """An event that hardly any app acts on."""
-LATE = 65.0
-"""Seconds for whoever waits to be told and was not: the timer it then goes by is in memory, and rings each minute."""
+SOON, LATE = 2.0, 65.0
+"""Seconds for who tries again soon: rows can be aged, but what they are compared with at the provider cannot; and for
+whoever waits to be told and was not: the timer it then goes by is in memory, and rings each minute."""
+MOST_IN_VAIN = 3
+"""How often who may try again soon is waited for in vain, for each kind of disturbance."""
 LEASE = 3_600.0
 """Seconds that pass before a verdict: the lease of a dead worker may have to run out first."""
 
@@ -72,8 +76,8 @@ class Bought:
     """How many events there were at the provider when it was bought."""
     woken: bool = False
     """Whether somebody does the work behind the answer who is told of it, and is not heard to look for it."""
-    in_vain: set[object] = field(init=False, default_factory=set)
-    """What was waited for in vain: the second time it is not waited for."""
+    in_vain: Counter[object] = field(init=False, default_factory=Counter)
+    """How often a kind of disturbance was followed by a wait in vain."""
     remembers: bool = False
     """Whether the processes remember events that the database no longer knows of: then each run needs new ones."""
     relation: Relation = field(init=False)
@@ -193,10 +197,10 @@ class Bought:
         await self.follow()
         if not (await self.relation.expected()).differences(await self.relation.state()):
             return []
-        if self.woken and played not in self.in_vain:
-            if await self._late():
+        if self.in_vain[played] < (1 if self.woken else MOST_IN_VAIN):
+            if await self._comes_back():
                 return []
-            self.in_vain.add(played)
+            self.in_vain[played] += 1
         await self.stage.age(LEASE)
         await self.stage.rest()
         await self.follow()
@@ -205,10 +209,10 @@ class Bought:
             await self.stage.restart()  # whoever gave up, or still sits out a timer, would do nothing of the next run
         return (await self.relation.expected(LEASE)).differences(late)
 
-    async def _late(self) -> bool:
-        """Wait for who comes back to the work by a timer in memory; whether all is then as it should be."""
+    async def _comes_back(self) -> bool:
+        """Wait for who comes back to the work by itself; whether all is then as it should be."""
         clock = asyncio.get_running_loop().time
-        end = clock() + LATE
+        end = clock() + (LATE if self.woken else SOON)
         while await self.stage.stirs(end - clock()):
             await self.stage.rest()
             if not (await self.relation.expected()).differences(await self.relation.state()):

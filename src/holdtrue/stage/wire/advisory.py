@@ -11,8 +11,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import psycopg
-
 from holdtrue.stage.wire import protocol as p
 
 if TYPE_CHECKING:
@@ -38,14 +36,8 @@ async def note_locks(hub: Hub, database: str) -> None:
     asked = {s.backend: s for s in hub.sessions if s.exchange.state.may_hold_locks and s.link is not None}
     if not asked:
         return
-    upstream = hub.upstream
-    async with await psycopg.AsyncConnection.connect(
-        host=str(upstream.socket_dir) if upstream.socket_dir is not None else upstream.host,
-        port=upstream.port,
-        dbname=database,
-        user=next(iter(asked.values())).role,
-        autocommit=True,
-    ) as connection:
+    role = next(iter(asked.values())).role
+    async with await hub.upstream.ask(database=database, role=role) as connection:
         rows = await (await connection.execute(_HELD, [list(asked)])).fetchall()
     for session in asked.values():
         session.exchange.state.locks = ()

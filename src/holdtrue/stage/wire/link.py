@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import psycopg
+
 from holdtrue.stage.wire import protocol as p
 from holdtrue.stage.wire.errors import WireError
 from holdtrue.stage.wire.listener import Target
@@ -51,6 +53,13 @@ class Upstream:
         if server.socket_dir is not None:
             return cls(socket_dir=server.socket_dir, port=server.port)
         return cls(host=server.host, port=server.port)
+
+    async def ask(self, *, database: str, role: str) -> psycopg.AsyncConnection:
+        """A connection of our own, in autocommit; raises psycopg.Error when the server does not answer."""
+        host = str(self.socket_dir) if self.socket_dir is not None else self.host
+        return await psycopg.AsyncConnection.connect(
+            host=host, port=self.port, dbname=database, user=role, autocommit=True
+        )
 
     def __str__(self) -> str:
         return f"{self.socket_dir or self.host}:{self.port}"

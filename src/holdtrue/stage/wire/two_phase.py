@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
-import psycopg
-
 from holdtrue.stage.wire.link import Upstream
 
 LOOK = 0.02
@@ -55,12 +53,6 @@ class Identifiers:
 async def _until_free(identifier: str, upstream: Upstream, *, database: str, role: str) -> None:
     clock = asyncio.get_running_loop().time
     end = clock() + PATIENCE
-    async with await psycopg.AsyncConnection.connect(
-        host=str(upstream.socket_dir) if upstream.socket_dir is not None else upstream.host,
-        port=upstream.port,
-        dbname=database,
-        user=role,
-        autocommit=True,
-    ) as connection:
+    async with await upstream.ask(database=database, role=role) as connection:
         while (await connection.execute(_TAKEN, [identifier])).rowcount and clock() < end:
             await connection.execute("SELECT pg_sleep(%s)", [LOOK])

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
-import psycopg
-
 from holdtrue.stage.wire import protocol as p
 from holdtrue.stage.wire.advisory import note_locks
 from holdtrue.stage.wire.errors import NotIdle, WireError
@@ -199,10 +197,7 @@ class Wire:
         listener = next(iter(self._listeners.values()), None)
         if listener is None:
             raise WireError("the wire leads to no database yet", do="Call `listen` first.")
-        host = str(upstream.socket_dir) if upstream.socket_dir is not None else upstream.host
-        async with await psycopg.AsyncConnection.connect(
-            host=host, port=upstream.port, dbname=listener.database, user=role, autocommit=True
-        ) as connection:
+        async with await upstream.ask(database=listener.database, role=role) as connection:
             rows = await (await connection.execute(_WRITING_FUNCTIONS)).fetchall()
         self._hub.writing_functions = frozenset(row[0] for row in rows)
         return self._hub.writing_functions

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +14,9 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from procrastinate import PsycopgConnector
+from procrastinate.connector import Notify
+from procrastinate.manager import JobManager
 from tower.deployed import assembly as deployed
 from tower.notes import IMPORT, INDEX, SEEN, Imported, NoteAdded, Notes, Provider
 
@@ -147,6 +150,37 @@ async def test_a_worker_is_woken_by_the_commit(postgres: Postgres) -> None:
     async with running(assembly, postgres, environ=slow) as kit, at_work(kit):
         async with kit.unit(tenant=A) as unit:
             await unit.observe(SEEN, ADDED)
+        await done.wait()
+
+
+async def test_a_worker_does_what_was_enqueued_before_it_listened(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody hears a wake between the first look and LISTEN, and polling and sweeping are far away."""
+    slow = {"HOLDTRUE_POLL_SECONDS": "3000", "HOLDTRUE_SWEEP_SECONDS": "3000"}
+    looked, may_listen, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    fetch, listen = JobManager.fetch_job, PsycopgConnector.listen_notify
+
+    async def fetching(self: JobManager, queues: Iterable[str] | None, worker_id: int) -> object:
+        job = await fetch(self, queues, worker_id)
+        looked.set()
+        return job
+
+    async def listening(self: PsycopgConnector, on_notification: Notify, channels: Iterable[str]) -> None:
+        await may_listen.wait()
+        await listen(self, on_notification, channels)
+
+    async def watch(work: Work, payload: NoteAdded) -> None:
+        done.set()
+
+    monkeypatch.setattr(JobManager, "fetch_job", fetching)
+    monkeypatch.setattr(PsycopgConnector, "listen_notify", listening)
+    assembly = compose(Notes(), Doors(), bindings=[SEEN.bind(watch)])
+    async with running(assembly, postgres, environ=slow | {"HOLDTRUE_LANES_TOGETHER": "true"}) as kit, at_work(kit):
+        await looked.wait()
+        async with kit.unit(tenant=A) as unit:
+            await unit.observe(SEEN, ADDED)
+        may_listen.set()
         await done.wait()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import random
 from collections.abc import Iterable
@@ -12,6 +13,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import procrastinate
+import psycopg
+from procrastinate.connector import Notify
 from procrastinate.exceptions import ConnectorException, ProcrastinateException
 from procrastinate.jobs import DeleteJobCondition
 from procrastinate.manager import JobManager
@@ -59,6 +62,14 @@ class _Jobs(JobManager):
         return await super().fetch_job(queues, worker_id)
 
 
+class _Connector(procrastinate.PsycopgConnector):
+    """Has a worker look once more as soon as it listens: a wake between its last look and LISTEN reached nobody."""
+
+    async def _loop_notify(self, on_notification: Notify, connection: psycopg.AsyncConnection, *timeout: float) -> None:
+        await on_notification(channel="", payload=json.dumps({"type": "job_inserted"}))
+        await super()._loop_notify(on_notification, connection, *timeout)
+
+
 class Worker:
     """Any number of them on any number of machines."""
 
@@ -87,7 +98,7 @@ class Worker:
         if not names:
             log.warning("nothing is bound to any job or event; the worker waits to be stopped")
         pool_size = 2 * len(names) + 2
-        connector = procrastinate.PsycopgConnector(conninfo=self._conninfo(), min_size=1, max_size=pool_size)
+        connector = _Connector(conninfo=self._conninfo(), min_size=1, max_size=pool_size)
         app = procrastinate.App(connector=connector)
         app.job_manager = _Jobs(connector)
         app.task(name="holdtrue.wake", queue="default")(self.wake)

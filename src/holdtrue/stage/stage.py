@@ -236,8 +236,9 @@ class Stage:
         await self.clone.leave()
         await self.wire.swap(clone)
         self.quiet.park()
-        # At once: the next case must not find an identifier taken by what this one has left prepared.
-        await self.setting.databases.roll_back_prepared(self.database)
+        if self.database in self.setting.identifiers.databases:
+            # At once: the next case must not find an identifier taken by what this one has left prepared.
+            await self.setting.databases.roll_back_prepared(self.database)
         await self._pool.release(self.database)
         self.database = clone
         self.payments.restore(self.scene.payments)

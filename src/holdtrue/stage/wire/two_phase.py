@@ -17,7 +17,7 @@ LOOK = 0.02
 """Seconds between two looks."""
 PATIENCE = 60.0
 """Seconds after which the server is to answer that it is taken."""
-_PREPARES = re.compile(rb"(?i)\s*PREPARE\s+TRANSACTION\s+'((?:[^']|'')*)'")
+_PREPARES = re.compile(rb"(?is)(?:\s|/\*.*?\*/|--[^\n]*\n)*PREPARE\s+TRANSACTION\s+'((?:[^']|'')*)'")
 _TAKEN = "SELECT FROM pg_prepared_xacts WHERE gid = %s AND database <> current_database()"
 
 
@@ -34,6 +34,8 @@ class Identifiers:
 
     def __init__(self) -> None:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.databases: set[str] = set()
+        """Those in which something was prepared."""
 
     @asynccontextmanager
     async def turn(self, identifier: str, upstream: Upstream, *, database: str, role: str) -> AsyncIterator[None]:
@@ -47,6 +49,7 @@ class Identifiers:
         turn = self._turns.setdefault(identifier, asyncio.Lock())
         async with turn:
             await _until_free(identifier, upstream, database=database, role=role)
+            self.databases.add(database)
             yield
 
 

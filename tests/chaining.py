@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from misfortune import App
+from misfortune import App, principal, process
 
 CHAINED = Path(__file__).with_name("chained")
 
@@ -16,32 +15,15 @@ def chain(app: App, trick: str = "") -> None:
     app.document.clear()
     app.document |= {
         "app": {"name": "chained"},
-        "process": {
-            "start": "{python} server.py {port}",
-            "python": sys.executable,
-            "migrate": "{python} migrate.py",
-            "ready": "/health",
-            "env": {
-                "DATABASE_URL": "{postgres_url}",
-                "SECRET_KEY": "{secret:signing}",
-                "STRIPE_API_KEY": "{stripe_key}",
-                "STRIPE_WEBHOOK_SECRET": "{stripe_webhook_secret}",
-                "TRICK": trick,
-            },
-        },
+        "process": process(
+            SECRET_KEY="{secret:signing}",
+            STRIPE_API_KEY="{stripe_key}",
+            STRIPE_WEBHOOK_SECRET="{stripe_webhook_secret}",
+            TRICK=trick,
+        ),
         "permissions": {"orders": "take orders"},
         "principals": {
-            "owner": {
-                "permissions": ["*"],
-                "headers": {"Authorization": "{token}"},
-                "steps": [
-                    {
-                        "request": "POST /shops",
-                        "json": {"name": "Shop {canary}"},
-                        "capture": {"shop_id": "shop_id", "token": "token"},
-                    }
-                ],
-            },
+            "owner": principal(["*"], {"shop_id": "shop_id"}, request="POST /shops", json={"name": "Shop {canary}"}),
         },
         "resources": {
             "order": {"as": "owner", "steps": [{"request": "POST /orders", "json": {}, "capture": {"order_id": "id"}}]}

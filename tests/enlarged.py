@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from misfortune import App
+from misfortune import OWNER, App, principal, process
 
 LARGE = Path(__file__).with_name("large")
 
@@ -23,18 +23,16 @@ def enlarge(app: App, count: int) -> None:
     app.document.clear()
     app.document |= {
         "app": {"name": "large"},
-        "process": {
-            "start": "{python} server.py {port}",
-            "python": sys.executable,
-            "migrate": "{python} migrate.py",
-            "ready": "/health",
-            "env": {"DATABASE_URL": "{postgres_url}", "KINDS": " ".join(kinds)},
-        },
+        "process": process(KINDS=" ".join(kinds)),
         "permissions": {f"{kind}.{right}": f"{right} {kind}s" for kind in kinds for right in ("read", "write")},
         "principals": {
-            "owner": _principal(["*"], "POST /teams", {"name": "Team {canary}"}, {"team_id": "team_id"}),
-            "reader": _principal(
-                [f"{kind}.read" for kind in kinds], "POST /members", {"role": "reader"}, {}, **{"as": "owner"}
+            "owner": deepcopy(OWNER),
+            "reader": principal(
+                [f"{kind}.read" for kind in kinds],
+                {},
+                request="POST /members",
+                json={"role": "reader"},
+                **{"as": "owner"},
             ),
         },
         "resources": {
@@ -71,12 +69,4 @@ def routes_of(kind: str) -> dict[str, Any]:
         f"PUT {one}": {"permission": f"{kind}.write", "json": {"title": "changed"}},
         f"DELETE {one}": {"permission": f"{kind}.write"},
         f"POST {one}/archive": {"permission": f"{kind}.write"},
-    }
-
-
-def _principal(permissions: list[str], request: str, body: Any, capture: dict[str, str], **step: str) -> dict[str, Any]:
-    return {
-        "permissions": permissions,
-        "headers": {"Authorization": "{token}"},
-        "steps": [{"request": request, "json": body, "capture": {"token": "token", **capture}, **step}],
     }

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from misfortune import App, World
+from misfortune import OWNER, App, World, principal, process
 
 HABITS = Path(__file__).with_name("habits")
 PROMISES = ("AUTH001", "PAY001", "PAY007", "PAY009", "PAY010", "PAY011", "TEN042")
@@ -15,18 +14,7 @@ PROMISES = ("AUTH001", "PAY001", "PAY007", "PAY009", "PAY010", "PAY011", "TEN042
 
 DOCUMENT: dict[str, Any] = {
     "app": {"name": "kiosk"},
-    "process": {
-        "start": "{python} server.py {port}",
-        "python": sys.executable,
-        "migrate": "{python} migrate.py",
-        "ready": "/health",
-        "ready_seconds": 60,
-        "env": {
-            "DATABASE_URL": "{postgres_url}",
-            "STRIPE_API_KEY": "{stripe_key}",
-            "STRIPE_WEBHOOK_SECRET": "{stripe_webhook_secret}",
-        },
-    },
+    "process": process(STRIPE_API_KEY="{stripe_key}", STRIPE_WEBHOOK_SECRET="{stripe_webhook_secret}"),
     "permissions": {
         "notes.read": "read notes",
         "notes.write": "write notes",
@@ -34,22 +22,8 @@ DOCUMENT: dict[str, Any] = {
         "orders.write": "order",
     },
     "principals": {
-        "owner": {
-            "permissions": ["*"],
-            "headers": {"Authorization": "{token}"},
-            "steps": [
-                {
-                    "request": "POST /teams",
-                    "json": {"name": "Team {canary}"},
-                    "capture": {"team_id": "team_id", "token": "token"},
-                }
-            ],
-        },
-        "reader": {
-            "permissions": ["notes.read", "orders.read"],
-            "headers": {"Authorization": "{token}"},
-            "steps": [{"request": "POST /members", "as": "owner", "capture": {"token": "token"}}],
-        },
+        "owner": OWNER,
+        "reader": principal(["notes.read", "orders.read"], {}, request="POST /members", **{"as": "owner"}),
     },
     "resources": {
         "note": {

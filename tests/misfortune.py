@@ -18,35 +18,39 @@ import psutil
 import tomlkit
 
 TINY = Path(__file__).with_name("tiny")
+SERVING = Path(__file__).with_name("serving")
 
-DOCUMENT: dict[str, Any] = {
-    "app": {"name": "tiny"},
-    "process": {
+
+def process(**env: str) -> dict[str, Any]:
+    """The document's `[process]` of an app that consists of server.py and migrate.py."""
+    return {
         "start": "{python} server.py {port}",
         "python": sys.executable,
         "migrate": "{python} migrate.py",
         "ready": "/health",
-        "ready_seconds": 30,
-        "env": {"DATABASE_URL": "{postgres_url}", "SECRET_KEY": "{secret:signing}"},
-    },
+        "ready_seconds": 60,
+        "env": {"DATABASE_URL": "{postgres_url}", **env},
+    }
+
+
+def principal(permissions: list[str], capture: dict[str, str], **step: Any) -> dict[str, Any]:
+    """A principal who comes by one step, which answers with a token."""
+    return {
+        "permissions": permissions,
+        "headers": {"Authorization": "{token}"},
+        "steps": [{"capture": {"token": "token", **capture}, **step}],
+    }
+
+
+OWNER = principal(["*"], {"team_id": "team_id"}, request="POST /teams", json={"name": "Team {canary}"})
+
+DOCUMENT: dict[str, Any] = {
+    "app": {"name": "tiny"},
+    "process": process(SECRET_KEY="{secret:signing}"),
     "permissions": {"notes.read": "read notes", "notes.write": "write notes"},
     "principals": {
-        "owner": {
-            "permissions": ["*"],
-            "headers": {"Authorization": "{token}"},
-            "steps": [
-                {
-                    "request": "POST /teams",
-                    "json": {"name": "Team {canary}"},
-                    "capture": {"team_id": "team_id", "token": "token"},
-                }
-            ],
-        },
-        "reader": {
-            "permissions": ["notes.read"],
-            "headers": {"Authorization": "{token}"},
-            "steps": [{"request": "POST /members", "as": "owner", "capture": {"token": "token"}}],
-        },
+        "owner": OWNER,
+        "reader": principal(["notes.read"], {}, request="POST /members", **{"as": "owner"}),
     },
     "routes": {
         "GET /notes": {"permission": "notes.read"},
@@ -77,7 +81,8 @@ class App:
 
     def write(self) -> None:
         """Write the files and the document."""
-        shutil.copytree(self.source, self.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        for files in (SERVING, self.source):
+            shutil.copytree(files, self.directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         for name, text in self.files.items():
             (self.directory / name).write_text(text, encoding="utf-8")
         (self.directory / "holdtrue.toml").write_text(tomlkit.dumps(self.document), encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import sys
@@ -10,6 +9,7 @@ import threading
 import urllib.request
 from typing import Any
 
+import answering
 import psycopg
 import stripe
 
@@ -24,19 +24,12 @@ Answer = tuple[int, Any]
 provider = stripe.StripeClient(os.environ["STRIPE_API_KEY"], max_network_retries=0)
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(answering.Handler):
     """Routes by method and path."""
 
     def handle_request(self) -> None:
         """Answer one request."""
-        raw = self.rfile.read(int(self.headers.get("content-length") or 0))
-        status, content = self.route(f"{self.command} {self.path}", raw)
-        data = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        self.answer(*self.route(f"{self.command} {self.path}", self.sent()))
 
     def route(self, key: str, raw: bytes) -> Answer:
         """Do what is asked."""
@@ -113,11 +106,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 take(db, event["type"], event["id"], told)
         return 200, {}
 
-    do_GET = do_POST = handle_request  # noqa: N815
-
-    def log_message(self, *_: object) -> None:
-        """Keep the log for what matters."""
-
 
 def take(db: psycopg.Connection, kind: str, event: str, told: Any) -> None:
     """Write what an event tells."""
@@ -174,15 +162,7 @@ def reconcile() -> None:
                 take(db, "checkout.session.completed", session, told)
 
 
-class Threaded(http.server.ThreadingHTTPServer):
-    """Answers requests side by side."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-
 if PORT:
-    server = http.server.HTTPServer if os.environ.get("ALONE") else Threaded
-    server(("127.0.0.1", PORT), Handler).serve_forever()
+    answering.serve(PORT, Handler, alone="ALONE" in os.environ)
 else:
     reconcile()

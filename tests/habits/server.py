@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http.client
-import http.server
 import json
 import os
 import ssl
@@ -13,6 +12,7 @@ import sys
 from typing import Any
 from urllib.parse import urlencode
 
+import answering
 import psycopg
 from ways import WAYS
 
@@ -22,12 +22,12 @@ READERS = {"GET /notes", "GET /notes/{id}", "GET /orders/{id}"}
 Answer = tuple[int, Any]
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(answering.Handler):
     """Routes by method and path."""
 
     def handle_request(self) -> None:
         """Answer one request; what the database refuses is a 500."""
-        self.raw = self.rfile.read(int(self.headers.get("content-length") or 0))
+        self.raw = self.sent()
         path, _, number = self.path.rpartition("/")
         key = f"{self.command} {path}/{{id}}" if number.isdecimal() else f"{self.command} {self.path}"
         try:
@@ -35,12 +35,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except (psycopg.Error, OSError) as error:
             sys.stderr.write(f"{key}: {type(error).__name__}: {error}\n")
             status, content = 500, {"error": "try again"}
-        data = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        self.answer(status, content)
 
     def route(self, key: str, number: int) -> Answer:
         """Do what is asked."""
@@ -91,11 +86,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             WAY.pay(event["id"], int(event["data"]["object"]["client_reference_id"]))
         return 200, {}
 
-    do_GET = do_POST = handle_request  # noqa: N815
-
-    def log_message(self, *_: object) -> None:
-        """Keep the log for what matters."""
-
 
 def enter(team: int, role: str) -> str:
     """Let a new member into a team."""
@@ -135,15 +125,4 @@ def checkout(order: int) -> str:
     return url
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """Says nothing of clients that went away."""
-
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print what is no fault of the client."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
-
-
-Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+answering.serve(int(sys.argv[1]), Handler)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import queue
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import answering
 import psycopg
 
 DATABASE = os.environ["DATABASE_URL"]
@@ -70,13 +70,12 @@ ACTIONS: dict[tuple[str, bool, str], tuple[str, Action]] = {
 }
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(answering.Handler):
     """Routes by method and path."""
 
     def handle_request(self) -> None:
         """Answer one request."""
-        size = int(self.headers.get("content-length") or 0)
-        body = json.loads(self.rfile.read(size)) if size else {}
+        body = json.loads(self.sent() or b"{}")
         with connection() as db, db.transaction():
             status, content = self.health(db) if self.path == "/health" else self.route(db, body)
         self.answer(status, content)
@@ -125,20 +124,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return 403, {"error": "owners only"}
         return None
 
-    def answer(self, status: int, content: object) -> None:
-        """Send JSON."""
-        data = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    do_GET = do_POST = do_PUT = do_DELETE = handle_request  # noqa: N815
-
-    def log_message(self, *_: object) -> None:
-        """Keep the log for what matters."""
-
 
 def taken_apart(path: str) -> tuple[str, str, str]:
     """``/things/7/archive`` → kind, key, action; empty where there is none."""
@@ -177,5 +162,4 @@ def connection() -> Iterator[psycopg.Connection]:
             idle.put(db)
 
 
-http.server.ThreadingHTTPServer.daemon_threads = True
-http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+answering.serve(int(sys.argv[1]), Handler)

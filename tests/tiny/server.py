@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import collections
-import http.server
 import json
 import os
 import signal
@@ -21,6 +20,7 @@ if TRICK == "import error":
 if TRICK == "hanging at start":
     signal.pause()
 
+import answering  # noqa: E402
 import psycopg  # noqa: E402
 
 DATABASE = os.environ["DATABASE_URL"]
@@ -28,13 +28,12 @@ SECRET = os.environ["SECRET_KEY"]
 Answer = tuple[int, Any]
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(answering.Handler):
     """Routes by method and path."""
 
     def handle_request(self) -> None:
         """Answer one request."""
-        size = int(self.headers.get("content-length") or 0)
-        body = json.loads(self.rfile.read(size)) if size else {}
+        body = json.loads(self.sent() or b"{}")
         if self.path == "/health":
             self.answer(200, {})
             return
@@ -69,15 +68,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "id": one(db, "INSERT INTO notes (team_id, text) VALUES (%s, %s) RETURNING id", team, body["text"])[0]
         }
 
-    def answer(self, status: int, content: object) -> None:
-        """Send JSON."""
-        data = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
     @property
     def from_a_stranger(self) -> bool:
         """Whether nobody is signed in."""
@@ -87,11 +77,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def in_a_proof(self) -> bool:
         """Whether the scene is set: nothing of it asks for notes."""
         return self.path.startswith("/notes")
-
-    do_GET = do_POST = handle_request  # noqa: N815
-
-    def log_message(self, *_: object) -> None:
-        """Keep the log for what matters."""
 
 
 def one(db: psycopg.Connection, sql: str, *values: object) -> Any:
@@ -284,15 +269,4 @@ TRICKS = {
 }
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """Says nothing of clients that went away."""
-
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print what is no fault of the client."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
-
-
-Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+answering.serve(int(sys.argv[1]), Handler)

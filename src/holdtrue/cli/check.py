@@ -16,7 +16,7 @@ from rich.console import Console
 
 from holdtrue.check.events import CheckDone, Event
 from holdtrue.check.writers import json as json_writer
-from holdtrue.check.writers import junit, output, sarif
+from holdtrue.check.writers import output
 from holdtrue.check.writers.text import TextWriter
 from holdtrue.cli.extras import needs_extra
 from holdtrue.contract.errors import HoldtrueError
@@ -89,6 +89,10 @@ async def _check(request: Request) -> Report:
 
         if request.html is not None:
             from holdtrue.check.writers import html
+        if request.sarif is not None:
+            from holdtrue.check.writers import sarif
+        if request.junit is not None:
+            from holdtrue.check.writers import junit
 
     _end_on_signals()
     to_stdout = request.json == STDOUT

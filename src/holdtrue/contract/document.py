@@ -28,6 +28,8 @@ class Model(BaseModel):
         str_strip_whitespace=True,
         # The attribute docstrings are the descriptions in the published JSON Schema.
         use_attribute_docstrings=True,
+        # Only the whole document is validated: a validator for each part of it would be made at every start.
+        defer_build=True,
     )
 
 

@@ -12,8 +12,14 @@ from holdtrue.contract.words import Confidence, Outcome, Place, Severity, Stabil
 class Model(BaseModel):
     """A part of the report."""
 
-    # The attribute docstrings are the descriptions in the published JSON Schema.
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        # The attribute docstrings are the descriptions in the published JSON Schema.
+        use_attribute_docstrings=True,
+        defer_build=True,  # as in the document
+    )
 
 
 class Finding(Model):

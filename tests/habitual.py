@@ -48,6 +48,7 @@ DOCUMENT: dict[str, Any] = {
             "inbox": "ids of events",
             "handled": "ids of events",
             "jobs": "what is left to do",
+            "queue": "what is left to do",
         },
     },
     "webhooks": {
@@ -70,5 +71,5 @@ def settle_in(world: World, habit: str, *, trick: str = "") -> None:
     """Let the world's app be the one that uses its database in this way, in the sound or in the wrong variant."""
     world.app = App(world.app.directory, json.loads(json.dumps(DOCUMENT)), source=HABITS)
     world.app.process["env"] |= {"HABIT": habit, "TRICK": trick}
-    if habit == "listening worker":
+    if habit in ("listening worker", "leased"):
         world.app.process["worker"] = "{python} worker.py"

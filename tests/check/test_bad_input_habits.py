@@ -13,7 +13,16 @@ SOUND = [
     *(
         pytest.param(habit, marks=pytest.mark.full)
         for habit in (
-            *("fresh", "autocommit", "advisory", "session advisory", "listening thread", "listening worker", "elected"),
+            *(
+                "fresh",
+                "autocommit",
+                "advisory",
+                "session advisory",
+                "listening thread",
+                "listening worker",
+                "elected",
+                "leased",
+            ),
             *("pipelined", "pipelined block", "cursors", "held cursors", "standing cursor", "sessions", "savepoints"),
         )
     ),
@@ -28,6 +37,7 @@ UNSOUND = [
             ("pipelined", "two pieces", {"PAY007", "PAY011"}),
             ("listening worker", "work in the notification", {"PAY007", "PAY011"}),
             ("listening thread", "gives up", {"PAY007", "PAY011"}),
+            ("leased", "credits again", {"PAY011"}),
             ("two-phase", "forgets what it prepared", {"PAY011"}),
         )
     ),

@@ -8,4 +8,8 @@ CREATE TABLE orders (
 );
 CREATE TABLE inbox (event text PRIMARY KEY);
 CREATE TABLE handled (event text NOT NULL);  -- no key: who writes to it locks first
+CREATE TABLE queue (
+    id serial PRIMARY KEY, order_id int NOT NULL REFERENCES orders, told_at bigint NOT NULL,
+    taken_until timestamptz NOT NULL DEFAULT now()
+);
 CREATE TABLE jobs (id serial PRIMARY KEY, order_id int NOT NULL REFERENCES orders);

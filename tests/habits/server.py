@@ -83,7 +83,7 @@ class Handler(answering.Handler):
             return 400, {"error": "not signed"}
         event = json.loads(self.raw)
         if event["type"] == "checkout.session.completed":
-            WAY.pay(event["id"], int(event["data"]["object"]["client_reference_id"]))
+            WAY.take(event)
         return 200, {}
 
 

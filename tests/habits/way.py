@@ -50,6 +50,10 @@ class Way:
         """Run one statement that has many rows."""
         return self.rows(sql, *values)
 
+    def take(self, event: Any) -> None:
+        """Do what an event of the provider's is for."""
+        self.pay(event["id"], int(event["data"]["object"]["client_reference_id"]))
+
     def pay(self, event: str, order: int) -> None:
         """Do what a payment is for, once for an event."""
         with self.connection() as db, db.transaction():

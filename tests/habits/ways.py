@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psycopg
+from leased import Leased
 from told import Elected, Listening
 from way import CREDIT, DATABASE, MARK, PAY, TRICK, Connection, Rows, Way
 
@@ -255,6 +256,7 @@ WAYS: dict[str, Callable[[], Way]] = {
     "listening thread": Listening,
     "listening worker": lambda: Listening(inside=False),
     "elected": Elected,
+    "leased": Leased,
     "pipelined": Pipelined,
     "pipelined block": PipelinedBlock,
     "two-phase": TwoPhase,

@@ -1,5 +1,7 @@
 """Does what the kiosk's webhooks leave to do, in a process of its own."""
 
-from told import Listening
+import os
 
-Listening(inside=False).work()
+from ways import WAYS
+
+WAYS[os.environ["HABIT"]]().work()

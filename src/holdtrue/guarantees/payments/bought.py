@@ -191,7 +191,9 @@ class Bought:
     async def settled(self, played: object) -> list[str]:
         """What is otherwise than after one undisturbed delivery, now and when leases and timers have run out.
 
-        ``played``: of what kind the disturbance was.
+        What was written before they ran out has aged since, and what was written afterwards has not; nor has what the
+        provider says. So in the end a cell is otherwise only where it differs from both: from a delivery that was
+        processed before time passed, and from one that was processed now. ``played``: of what kind the disturbance was.
         """
         await self.stage.rest()
         await self.follow()
@@ -207,7 +209,8 @@ class Bought:
         late = await self.relation.state()
         if self.woken:
             await self.stage.restart()  # whoever gave up, or still sits out a timer, would do nothing of the next run
-        return (await self.relation.expected(LEASE)).differences(late)
+        aged = (await self.relation.expected(LEASE)).differences(late)
+        return _in_both(aged, (await self.relation.expected()).differences(late))
 
     async def _comes_back(self) -> bool:
         """Wait for who comes back to the work by itself; whether all is then as it should be."""
@@ -220,11 +223,7 @@ class Bought:
         return False
 
     async def settled_after_a_lease(self, step: Step) -> list[str]:
-        """The same, where a lease has run out between an event's delivery and its processing.
-
-        What was written before has aged since, and what was written afterwards has not. So a cell is otherwise only
-        where it differs from both: from a delivery that was processed before time passed, and from one that was after.
-        """
+        """The same, where a lease has run out between an event's delivery and its processing."""
         await self.stage.rest()
         await self.follow()
         late = await self.relation.state()
@@ -232,8 +231,7 @@ class Bought:
         if not before:
             return []
         after = await self.relation.alike(partial(self._processed_late, step)).expected()
-        otherwise = {_cell(difference) for difference in after.differences(late)}
-        return [difference for difference in before if _cell(difference) in otherwise]
+        return _in_both(before, after.differences(late))
 
     async def _processed_late(self, step: Step) -> None:
         await self.begin(step.before)
@@ -299,6 +297,12 @@ class Bought:
             where=self.stage.document.webhooks[self.webhook].route,
             clause=self.clause,
         )
+
+
+def _in_both(first: list[str], second: list[str]) -> list[str]:
+    """The differences from one state whose cells differ from another, too."""
+    otherwise = set(map(_cell, second))
+    return [difference for difference in first if _cell(difference) in otherwise]
 
 
 def _cell(difference: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from holdtrue.contract.document import App, Document, Process
+from holdtrue.stage.process import run
 from holdtrue.stage.setting import Setting
 from holdtrue.stage.zygotes import Zygotes
 
@@ -58,6 +59,42 @@ async def test_a_command_is_forked_once_it_is_known_what_it_imports_and_in_the_n
     async with Zygotes(setting) as later:
         assert later.of(command) is not None
         assert later.of("{python} -m other") is None
+
+
+@pytest.mark.parametrize(
+    ("command", "other", "alike"),
+    [
+        ("{python} -m worker", "{python} -m worker reconcile --days {days}", True),
+        ("{python} worker.py", ["{python}", "worker.py", "once"], True),
+        ("{python} -m worker", "{python} -m other", False),
+        ("{python} -X dev -m worker", "{python} -X dev -m other", False),
+    ],
+)
+async def test_one_zygote_serves_all_commands_that_run_the_same_program(
+    prepare: Callable[..., object], command: str, other: str | list[str], alike: bool
+) -> None:
+    setting = await prepare(command)
+    noted(setting.zygotes, command).write_text("email\n")
+    zygote = setting.zygotes.of(command)
+    assert zygote is not None
+    assert (setting.zygotes.of(other) is zygote) is alike
+
+
+async def test_a_forked_command_has_its_own_arguments_and_its_output_and_code_are_told(
+    prepare: Callable[..., object], tmp_path: Path
+) -> None:
+    setting = await prepare("{python} -m worker")
+    (setting.copy / "worker.py").write_text("import sys; print(sys.argv[1:], 'email' in sys.modules); sys.exit(3)")
+    noted(setting.zygotes, "{python} -m worker").write_text("email\n")
+    done = await run(
+        [str(setting.python), "-m", "worker", "reconcile", "--days", "{7}"],
+        cwd=setting.copy,
+        env={},
+        log_path=tmp_path / "log",
+        patience=30,
+        mother=setting.zygotes.of("{python} -m worker"),
+    )
+    assert (done.output.strip(), done.returncode) == ("['reconcile', '--days', '{7}'] True", 3)
 
 
 @pytest.mark.parametrize("command", ["sh -c 'exec {python} -m worker'", "env {python} -m worker", "no-such-program"])

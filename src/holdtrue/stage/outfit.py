@@ -60,7 +60,8 @@ class Outfit:
         done = await process.run(
             instruments.command(command, {**variables, "python": str(self.setting.python)}),
             cwd=self.setting.copy,
-            env=self._environment(instruments),
+            env=self._environment(instruments) | self.setting.zygotes.environment(command),
+            mother=self.setting.zygotes.of(command),
             log_path=self.setting.logs / f"command-{self.lane}.log",
             patience=COMMAND_PATIENCE,
             redact=self.setting.redactor.text,

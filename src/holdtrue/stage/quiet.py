@@ -123,6 +123,16 @@ class Quiet:
         """Whether the worker is held between two polls; it was at rest when that began."""
         return self._parked is not None
 
+    @property
+    def all_parked(self) -> bool:
+        """Whether every loop that looks for work is held before its next look, and nobody else of the worker is."""
+        polls = self.habits.polls
+        return (
+            self._parked is not None
+            and all(process == WORKER for process, _ in polls)
+            and len(self._parked.held) == len(polls)
+        )
+
     async def rest(self, *, polls: bool = True, patience: float = PATIENCE) -> bool:
         """Wait until every loop has polled once and found nothing to do; False when patience ended first.
 

@@ -17,7 +17,7 @@ from holdtrue.contract.document import Command, Document
 from holdtrue.contract.errors import HoldtrueError
 from holdtrue.stage import process
 from holdtrue.stage.crew import web_command
-from holdtrue.stage.database import Cluster, Databases
+from holdtrue.stage.database import Cluster, Databases, Reach
 from holdtrue.stage.evidence import Redactor, keep_logs
 from holdtrue.stage.extensions import cluster_with
 from holdtrue.stage.habits import Habits
@@ -75,6 +75,8 @@ class Setting:
     scene: Scene | None = None
     lifetime: Lifetime | None = None
     """Of the tokens with which the scene was set."""
+    reach: Reach = field(default_factory=Reach)
+    """What stands behind the names in the app's schema."""
     habits: asyncio.Future[Habits] = field(default_factory=asyncio.Future)
     """What the first stage heard of the idle app; the others have the same app."""
     migrated: asyncio.Event = field(default_factory=asyncio.Event)

@@ -21,12 +21,15 @@ from holdtrue.stage.database import (
     ClonePool,
     Difference,
     Operation,
+    Reach,
     Snapshot,
     age,
     catalog_of,
     difference,
+    reach_of,
     snapshot,
 )
+from holdtrue.stage.errands import Errands
 from holdtrue.stage.evidence import Redactor
 from holdtrue.stage.mail import MailServer, MailTimeoutError
 from holdtrue.stage.outfit import Outfit
@@ -89,6 +92,9 @@ class Stage:
         """How many calls the provider had seen when the stage was last reset."""
         self._standing: Call | None = None
         self._restless = True
+        self._errands = Errands(Reach(), ())
+        self._given = True
+        """Whether the worker may have been given something to do since the stage was reset."""
         self.clone = Clone(setting.cluster, lambda: self.database)
         self._rows: Snapshot | None = None
         self._exit = AsyncExitStack()
@@ -136,6 +142,7 @@ class Stage:
         self._pool = await self._exit.enter_async_context(
             ClonePool(self.setting.databases, self.scene.database, size=READY_CLONES)
         )
+        self._errands = Errands(self.setting.reach, (shape for _, shape in self.quiet.habits.polls))
         await self.reset()
 
     async def _play_scene(self, database: str) -> None:
@@ -151,6 +158,7 @@ class Stage:
         async with await self.setting.cluster.admin(database) as connection:
             catalog = await catalog_of(connection)
             rows = await snapshot(connection, self._watched(catalog))
+            self.setting.reach = await reach_of(connection)
         self.setting.scene = await self._frozen(catalog, rows)
         self.setting.scene_is_set.set()
 
@@ -225,10 +233,10 @@ class Stage:
         # Who is still starting, or at work behind an answer, must not lose the database under its feet. A parked
         # worker is at no work, and what it was given goes with the clone.
         await self._note_ports()
-        if self.quiet.parked:
-            await self.quiet.rest(polls=False)
-        else:
+        if not self.quiet.parked:
             await self.rest()
+        elif self._restless:
+            await self.quiet.rest(polls=False)
         self._saved = to
         self.witness.gather()
         await self.mail.restore(self.scene.mailbox)
@@ -246,6 +254,7 @@ class Stage:
         self.cast.knowledge = self.scene.knowledge.copy()
         self._read_log()
         self._written, self._rows, self._standing = False, self.scene.rows, None
+        self._given = False
         self.player.evidence.add("scene")
 
     async def fresh(self, to: Scene | None = None) -> None:
@@ -281,6 +290,7 @@ class Stage:
     def distrust(self) -> None:
         """Take nothing for granted after something went wrong: the next case starts from the scene."""
         self._written, self._rows, self._standing = True, None, None
+        self._given = True
         self._acting()
 
     def _read_log(self) -> None:
@@ -290,8 +300,10 @@ class Stage:
         statements, self._log.statements[:] = list(self._log.statements), []
         for statement in statements:
             self.setting.captured.setdefault(statement.shape, statement)
-        if any(statement.writes and not self.quiet.is_background(statement) for statement in statements):
+        writes = [each for each in statements if each.writes and not self.quiet.is_background(each)]
+        if writes:
             self._written, self._rows, self._standing = True, None, None
+            self._given = self._given or any(map(self._errands.are_in, writes))
 
     async def restart(self) -> None:
         """Replace every process of the app, so that nothing in anybody's memory is left of earlier cases."""
@@ -345,12 +357,21 @@ class Stage:
 
     async def rest(self) -> bool:
         """Wait until the app has finished what it does behind its answers. False when it never rests."""
+        if self._restless and self._is_without_errand():
+            # A worker that could find nothing to do is not let go on to find it.
+            self._restless = not await self.quiet.rest(polls=False) or not self._is_without_errand()
+            if not self._restless:
+                return True
         self.quiet.unpark()  # a worker that is starting must be heard
         await self._note_ports()
         if self._restless:
             self._restless = not await self.quiet.rest()
         self.quiet.park()
         return not self._restless
+
+    def _is_without_errand(self) -> bool:
+        self._read_log()
+        return not self._given and self.quiet.all_parked and not self.crew.dead()
 
     async def stirs(self, patience: float) -> bool:
         """Wait until the app says by itself what an idle one does not say; False after so many seconds without it."""
@@ -369,6 +390,7 @@ class Stage:
         await age(await self.clone.connection(), seconds, catalog=self.scene.catalog)
         self._acting()
         self._written, self._rows, self._standing = True, None, None
+        self._given = True  # what was to be done later is due
         self.player.evidence.add("age", seconds=seconds)
 
     async def rows(self) -> Snapshot:
@@ -436,6 +458,7 @@ class Stage:
 
     def _acting_on_processes(self) -> None:
         self._acting()
+        self._given = True
         self.quiet.unpark()
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Which of the app's commands are forked from a zygote: those whose imports an earlier start has shown."""
+"""Which of the app's programs are forked from a zygote: those whose imports an earlier start has shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from holdtrue.contract.document import Command
 from holdtrue.stage.cache import cache_directory
 from holdtrue.stage.placeholders import Instruments
 from holdtrue.stage.process import Egress, Redirect
-from holdtrue.stage.process.zygote import Zygote
+from holdtrue.stage.process.zygote import Zygote, program_of
 
 if TYPE_CHECKING:
     from holdtrue.stage.setting import Setting
@@ -26,9 +26,9 @@ _MODULE = re.compile(r"^[\w.]+$", re.MULTILINE)
 
 
 class Zygotes:
-    """One zygote for each command of the app that is started again and again; an async context that ends them.
+    """One zygote for each program of the app that is started again and again; an async context that ends them.
 
-    What a command imports its processes note while they start; it is kept in the person's cache for the next check.
+    What a program imports its processes note while they start; it is kept in the person's cache for the next check.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -59,7 +59,7 @@ class Zygotes:
         key = self._key(command)
         if key not in self._zygotes:
             names = self._names(key)
-            words = self._words(command)
+            words = self._program(command)
             if not names or not self._is_python(words[0]):
                 return None
             place = self._redirect.directory / f"{key}.names"
@@ -69,7 +69,9 @@ class Zygotes:
                 "zygote",
                 words,
                 cwd=setting.copy,
-                env=self._redirect.environment(setting.environment(Instruments.nobody(), values=self._values())),
+                env=self._redirect.environment(
+                    setting.environment(Instruments.nobody(), values={"python": str(setting.python), "port": "0"})
+                ),
                 log_path=setting.logs / f"zygote-{len(self._zygotes)}.log",
                 redact=setting.redactor.text,
                 names=place,
@@ -82,14 +84,12 @@ class Zygotes:
 
     def _key(self, command: Command) -> str:
         setting = self._setting
-        app = [setting.document.app.name, str(setting.python), *([command] if isinstance(command, str) else command)]
+        app = [setting.document.app.name, str(setting.python), *self._program(command)]
         return hashlib.sha256(shlex.join(app).encode()).hexdigest()[:24]
 
-    def _words(self, command: Command) -> list[str]:
-        return Instruments.nobody().command(command, self._values())
-
-    def _values(self) -> dict[str, str]:
-        return {"python": str(self._setting.python), "port": "0"}
+    def _program(self, command: Command) -> list[str]:
+        words = program_of(shlex.split(command) if isinstance(command, str) else command)
+        return Instruments.nobody().command(words, {"python": str(self._setting.python)})
 
     def _is_python(self, program: str) -> bool:
         """Whether the app's interpreter is what starts, and not something that starts it."""

@@ -12,6 +12,7 @@ from holdtrue.stage.database.fingerprint import Fingerprint
 from holdtrue.stage.database.learning import Learned, learn, retries
 from holdtrue.stage.database.noise import Bookkeeping, Noise, NoisyColumn
 from holdtrue.stage.database.prepare import Prepared, PrepareFailure, prepare
+from holdtrue.stage.database.reach import Reach, reach_of
 from holdtrue.stage.database.rows import Changes, Difference, Snapshot, Update, difference, snapshot
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Operation",
     "PrepareFailure",
     "Prepared",
+    "Reach",
     "SchemaDump",
     "Snapshot",
     "Table",
@@ -45,6 +47,7 @@ __all__ = [
     "fill",
     "learn",
     "prepare",
+    "reach_of",
     "retries",
     "schema_difference",
     "schema_dump",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from holdtrue.stage.process.errors import CommandTimeoutError, PortInUseError
 from holdtrue.stage.process.ports import free_port, is_taken
-from holdtrue.stage.process.runner import AppProcess, Redactor, unredacted
+from holdtrue.stage.process.runner import AppProcess, Mother, Redactor, unredacted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +31,17 @@ async def run(
     redact: Redactor = unredacted,
     name: str = "command",
     sealed: bool = True,
+    mother: Mother | None = None,
 ) -> Completed:
     """Runs a one-shot command (migrate, seed) to its end. A non-zero code is returned, not raised.
 
     Raises ``StartError`` when it cannot be executed, ``CommandTimeoutError`` when it takes longer than ``patience``
-    seconds; it is killed then. ``sealed=False`` lets it use the network, as an installer must.
+    seconds; it is killed then. ``sealed=False`` lets it use the network, as an installer must. With a ``mother`` it is
+    forked, where she can.
     """
-    process = AppProcess(name, command, cwd=cwd, env=env, log_path=log_path, redact=redact, sealed=sealed)
+    process = AppProcess(
+        name, command, cwd=cwd, env=env, log_path=log_path, redact=redact, sealed=sealed, mother=mother
+    )
     begun = time.monotonic()
     await process.start()
     try:

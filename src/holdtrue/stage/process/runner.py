@@ -41,7 +41,7 @@ class Mother(Protocol):
     def sealed(self) -> bool:
         """Whether the kernel guards her, and with her the children."""
 
-    async def fork(self, order: dict[str, object], stdin: socket.socket, stdout: socket.socket) -> bool:
+    async def fork(self, order: dict[str, Any], stdin: socket.socket, stdout: socket.socket) -> bool:
         """Have a process forked, under a supervisor with these ends; False if it cannot be."""
 
 

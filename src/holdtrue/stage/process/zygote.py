@@ -8,6 +8,7 @@ import json
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from holdtrue.stage.process.errors import StartError
 from holdtrue.stage.process.runner import AppProcess, Redactor
@@ -16,11 +17,20 @@ PATIENCE = 30.0
 """Seconds that its imports may take; whoever waits for it starts on their own then."""
 
 
+def program_of(words: Sequence[str]) -> list[str]:
+    """The words of a Python command that say what runs, without its arguments; all of them where that is not plain."""
+    if words[1:2] == ["-m"]:
+        return [*words[:3]]
+    if "python" not in words[0].rpartition("/")[2]:
+        return [*words[:1]]  # a script of the environment
+    return [*words[:2]] if len(words) > 1 and not words[1].startswith("-") else [*words]
+
+
 class Zygote:
     """Starts at once, in the background; ``fork`` waits until it is ready. That it cannot fork is no failure.
 
-    ``command`` and ``env`` are as for the processes it forks, but for the addresses in them; ``names`` is a file with
-    the modules to import.
+    It forks for every command that runs the same program, whatever its arguments. ``command`` and ``env`` are as for
+    the processes it forks, but for arguments and addresses in them; ``names`` is a file with the modules to import.
     """
 
     def __init__(
@@ -60,11 +70,12 @@ class Zygote:
         """Whether the kernel guards it, and with it the children."""
         return self._process.sealed
 
-    async def fork(self, order: dict[str, object], stdin: socket.socket, stdout: socket.socket) -> bool:
+    async def fork(self, order: dict[str, Any], stdin: socket.socket, stdout: socket.socket) -> bool:
         """Have a process forked, under a supervisor with these ends; False if it cannot be."""
         if not await asyncio.shield(self._ready):
             return False
-        data = json.dumps(order).encode()
+        words: list[str] = order["command"]
+        data = json.dumps({**order, "arguments": words[len(program_of(words)) :]}).encode()
         async with self._forking:
             try:
                 socket.send_fds(self._control, [len(data).to_bytes(8, "big")], [stdin.fileno(), stdout.fileno()])

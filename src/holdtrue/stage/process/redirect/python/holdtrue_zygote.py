@@ -162,11 +162,10 @@ def _dress(order: dict[str, Any]) -> None:
     os.close(log)
     os.environ.clear()
     os.environ.update(order["env"])
-    words: list[str] = order["command"]
-    for argv in (sys.argv, getattr(sys, "orig_argv", [])):
-        if len(argv) > 1:
-            tail = min(len(sys.argv), len(argv)) - 1
-            argv[len(argv) - tail :] = words[len(words) - tail :]
+    own = len(sys.argv) - 1
+    for argv in (sys.argv, getattr(sys, "orig_argv", None)):
+        if argv:
+            argv[len(argv) - own :] = order["arguments"]
 
 
 def _die_with_the_parent() -> None:

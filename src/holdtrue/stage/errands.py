@@ -1,0 +1,31 @@
+"""What a parked worker may have been given to do, so that it need not be let go on where that is nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from holdtrue.stage.database.reach import Reach
+from holdtrue.stage.wire import Statement
+
+
+class Errands:
+    """Tells which writes a worker's poll may find: those that reach a table which the poll reaches, too."""
+
+    def __init__(self, reach: Reach, polls: Iterable[str]) -> None:
+        """``polls``: the shapes of the statements with which it looks for work."""
+        self._reach = reach
+        reached = [reach.of(shape) for shape in polls]
+        self._polled: frozenset[str] | None = None
+        """Where polls look; None where that cannot be told of one of them."""
+        if reached and all(reached):
+            self._polled = frozenset().union(*(each for each in reached if each))
+        self._known: dict[str, bool] = {}
+
+    def are_in(self, write: Statement) -> bool:
+        """Whether a write may give the worker something to do."""
+        if self._polled is None:
+            return True
+        if write.shape not in self._known:
+            reached = self._reach.of(write.shape)
+            self._known[write.shape] = reached is None or not self._polled.isdisjoint(reached)
+        return self._known[write.shape]

@@ -91,6 +91,18 @@ async def test_advisory_locks_of_a_session_survive_a_swap_and_only_those_it_has(
     assert await (await other.execute(trying.encode())).fetchone() == (True,) * 5
 
 
+async def test_a_swap_to_a_template_that_lets_nobody_in_is_made_though_somebody_holds_a_lock(
+    bench: Bench, wire: Wire, web1: Listener
+) -> None:
+    leader = await bench.connect(web1, autocommit=True)
+    await leader.execute("SELECT pg_advisory_lock(1)")
+    closed = await bench.database()
+    await bench.admin.execute(f"ALTER DATABASE {closed} WITH ALLOW_CONNECTIONS false".encode())
+    await wire.swap(closed)
+    await wire.swap(opened := await bench.database())
+    assert await _database_of(await bench.connect(web1, autocommit=True)) == opened
+
+
 async def test_what_is_prepared_in_another_database_is_waited_for_as_production_has_no_other(
     bench: Bench, wire: Wire, web1: Listener
 ) -> None:

@@ -27,20 +27,22 @@ FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = ANY(%s)
 """
 
 
-async def note_locks(hub: Hub, database: str) -> None:
-    """Keep with each session that may hold such locks what takes them again; ``database`` is where that is asked.
+async def note_locks(hub: Hub) -> None:
+    """Keep with each session that may hold such locks what takes them again.
+
+    Asked in a database that one of them uses still: that which comes next may be a template, which lets nobody in.
 
     Raises:
         psycopg.Error: the server does not answer.
     """
-    asked = {s.backend: s for s in hub.sessions if s.exchange.state.may_hold_locks and s.link is not None}
+    asked = {s.backend: (s, s.link) for s in hub.sessions if s.exchange.state.may_hold_locks and s.link is not None}
     if not asked:
         return
-    role = next(iter(asked.values())).role
-    async with await hub.upstream.ask(database=database, role=role) as connection:
+    session, link = next(iter(asked.values()))
+    async with await hub.upstream.ask(database=link.database, role=session.role) as connection:
         rows = await (await connection.execute(_HELD, [list(asked)])).fetchall()
-    for session in asked.values():
+    for session, _ in asked.values():
         session.exchange.state.locks = ()
     for backend, function, key in rows:
         again = p.query_message(f"SELECT pg_catalog.{function}({', '.join(map(str, key))})".encode())
-        asked[backend].exchange.state.locks += (again,)
+        asked[backend][0].exchange.state.locks += (again,)

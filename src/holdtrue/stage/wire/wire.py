@@ -142,7 +142,7 @@ class Wire:
         """
         hub = self._hub
         async with self._swapping:
-            await note_locks(hub, database)
+            await note_locks(hub)
             for listener in self._listeners.values():
                 listener.target.move(database)
             current = {listener.name: listener.target.generation for listener in self._listeners.values()}

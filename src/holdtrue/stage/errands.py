@@ -9,10 +9,12 @@ from holdtrue.stage.wire import Statement
 
 
 class Errands:
-    """Tells which writes a worker's poll may find: those that reach a table which the poll reaches, too."""
+    """Knows whether a poll may find something: a write that reached a table which the poll reaches, too."""
 
     def __init__(self, reach: Reach, polls: Iterable[str]) -> None:
-        """``polls``: the shapes of the statements with which it looks for work."""
+        """``polls``: the shapes of the statements with which the worker looks for work."""
+        self.given = True
+        """Whether the worker may have been given something to do since the stage was reset."""
         self._reach = reach
         reached = [reach.of(shape) for shape in polls]
         self._polled: frozenset[str] | None = None
@@ -20,6 +22,10 @@ class Errands:
         if reached and all(reached):
             self._polled = frozenset().union(*(each for each in reached if each))
         self._known: dict[str, bool] = {}
+
+    def note(self, writes: Iterable[Statement]) -> None:
+        """Take notice of what was written."""
+        self.given = self.given or any(map(self.are_in, writes))
 
     def are_in(self, write: Statement) -> bool:
         """Whether a write may give the worker something to do."""

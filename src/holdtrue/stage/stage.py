@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import asdict
-from datetime import UTC, datetime
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from holdtrue.contract.document import Command, Document
@@ -39,7 +37,8 @@ from holdtrue.stage.scene import Call, Scene, Seen
 from holdtrue.stage.steps import Player, StepFailedError
 from holdtrue.stage.tables import qualified_all
 from holdtrue.stage.tokens.lifetimes import Lifetime
-from holdtrue.stage.wire import Recording, Upstream, Wire, facts_of
+from holdtrue.stage.watching import watching
+from holdtrue.stage.wire import Recording, Upstream, Wire
 from holdtrue.stage.witness import Witness
 
 if TYPE_CHECKING:
@@ -93,8 +92,6 @@ class Stage:
         self._standing: Call | None = None
         self._restless = True
         self._errands = Errands(Reach(), ())
-        self._given = True
-        """Whether the worker may have been given something to do since the stage was reset."""
         self.clone = Clone(setting.cluster, lambda: self.database)
         self._rows: Snapshot | None = None
         self._exit = AsyncExitStack()
@@ -254,7 +251,7 @@ class Stage:
         self.cast.knowledge = self.scene.knowledge.copy()
         self._read_log()
         self._written, self._rows, self._standing = False, self.scene.rows, None
-        self._given = False
+        self._errands.given = False
         self.player.evidence.add("scene")
 
     async def fresh(self, to: Scene | None = None) -> None:
@@ -290,7 +287,7 @@ class Stage:
     def distrust(self) -> None:
         """Take nothing for granted after something went wrong: the next case starts from the scene."""
         self._written, self._rows, self._standing = True, None, None
-        self._given = True
+        self._errands.given = True
         self._acting()
 
     def _read_log(self) -> None:
@@ -303,7 +300,7 @@ class Stage:
         writes = [each for each in statements if each.writes and not self.quiet.is_background(each)]
         if writes:
             self._written, self._rows, self._standing = True, None, None
-            self._given = self._given or any(map(self._errands.are_in, writes))
+            self._errands.note(writes)
 
     async def restart(self) -> None:
         """Replace every process of the app, so that nothing in anybody's memory is left of earlier cases."""
@@ -371,7 +368,7 @@ class Stage:
 
     def _is_without_errand(self) -> bool:
         self._read_log()
-        return not self._given and self.quiet.all_parked and not self.crew.dead()
+        return not self._errands.given and self.quiet.all_parked and not self.crew.dead()
 
     async def stirs(self, patience: float) -> bool:
         """Wait until the app says by itself what an idle one does not say; False after so many seconds without it."""
@@ -390,7 +387,7 @@ class Stage:
         await age(await self.clone.connection(), seconds, catalog=self.scene.catalog)
         self._acting()
         self._written, self._rows, self._standing = True, None, None
-        self._given = True  # what was to be done later is due
+        self._errands.given = True  # what was to be done later is due
         self.player.evidence.add("age", seconds=seconds)
 
     async def rows(self) -> Snapshot:
@@ -416,28 +413,9 @@ class Stage:
         """What has changed since the scene."""
         return difference(self.scene.start.rows, await self.rows(), self.scene.catalog)
 
-    @asynccontextmanager
-    async def watch(self, *, rest: bool = True) -> AsyncIterator[Seen]:
+    def watch(self, *, rest: bool = True) -> AbstractAsyncContextManager[Seen]:
         """Watch what comes of something; with ``rest``, of the work behind the answer, too."""
-        seen = Seen()
-        before = await self.rows()
-        calls, mails = len(self.payments.calls), len(self.mail.mails)
-        with self.wire.record() as recording:
-            yield seen
-            if rest:
-                await self.rest()
-        seen.statements = [item for item in recording.statements if not self.quiet.is_background(item)]
-        seen.calls = self.payments.calls[calls:]
-        seen.mails = self.mail.mails[mails:]
-        if seen.mails:
-            ago = (datetime.now(UTC) - seen.mails[0].at).total_seconds()
-            seen.mailed = asyncio.get_running_loop().time() - ago
-        seen.rows = difference(before, await self.rows(), self.scene.catalog)
-        self.player.evidence.add(
-            "effects",
-            rows=seen.rows.describe(),
-            facts={process: asdict(facts) for process, facts in facts_of(seen.statements).items()},
-        )
+        return watching(self, rest=rest)
 
     async def once(self, key: Hashable, learn: Callable[[], Awaitable[Learned]]) -> Learned:
         """What a proof learns of the app on this stage, and others may use: learned by whoever asks first."""
@@ -458,7 +436,7 @@ class Stage:
 
     def _acting_on_processes(self) -> None:
         self._acting()
-        self._given = True
+        self._errands.given = True
         self.quiet.unpark()
 
     @contextmanager

@@ -9,6 +9,7 @@ import pytest
 from holdtrue.stage.database import Cluster, Databases, Reach, reach_of
 from holdtrue.stage.errands import Errands
 from holdtrue.stage.wire import Statement
+from holdtrue.stage.wire.normalise import analyse
 
 SCHEMA = r"""
 CREATE TABLE shops (id int PRIMARY KEY, plan text);
@@ -57,13 +58,15 @@ async def reach(cluster: Cluster, reached: dict[str, Reach]) -> AsyncIterator[Re
     yield reached["schema"]
 
 
-def write(shape: str) -> Statement:
+def said(shape: str) -> Statement:
+    [part] = analyse(shape)
     return Statement(
         **dict.fromkeys(("seq", "unit", "connection", "backend", "transaction"), 1),
         **dict.fromkeys(("process", "role", "sql"), ""),
         **dict.fromkeys(("parameters", "parameter_types", "parameter_formats"), ()),
         **dict.fromkeys(("sqlstate", "message", "tag", "in_request")),
-        **{"shape": shape, "kind": "insert", "writes": True, "is_point": True, "protocol": "simple"},
+        **{"shape": shape, "kind": part.kind, "writes": part.writes or "give(" in shape, "is_point": part.is_point},
+        **{"protocol": "simple"},
         **{"answered": True, "at": 0.0, "took": 0.0},
     )
 
@@ -86,12 +89,16 @@ def write(shape: str) -> Statement:
         ("insert into day_one values (?)", False),
         ("execute anything", True),
         ("do ?", True),
+        ("notify jobs", True),
+        ("select pg_notify(?, ?)", True),
+        ("select * from jobs", False),
+        ("commit", False),
     ],
 )
-async def test_a_write_gives_a_worker_work_where_it_reaches_what_the_worker_polls(
+async def test_a_statement_gives_a_worker_work_where_it_writes_what_the_worker_polls_or_tells_it(
     reach: Reach, shape: str, given: bool
 ) -> None:
-    assert Errands(reach, [POLL]).are_in(write(shape)) is given
+    assert Errands(reach, [POLL]).are_in(said(shape)) is given
 
 
 @pytest.mark.parametrize(
@@ -109,8 +116,8 @@ async def test_a_write_gives_a_worker_work_where_it_reaches_what_the_worker_poll
 async def test_where_a_poll_looks_is_found_behind_views_and_partitions_or_cannot_be_told(
     reach: Reach, poll: str, shape: str, given: bool
 ) -> None:
-    assert Errands(reach, [poll]).are_in(write(shape)) is given
+    assert Errands(reach, [poll]).are_in(said(shape)) is given
 
 
 async def test_of_an_app_without_polls_nothing_can_be_told() -> None:
-    assert Errands(Reach(), []).are_in(write("insert into notes values (?)")) is True
+    assert Errands(Reach(), []).are_in(said("insert into notes values (?)")) is True

@@ -80,21 +80,32 @@ async def test_one_zygote_serves_all_commands_that_run_the_same_program(
     assert (setting.zygotes.of(other) is zygote) is alike
 
 
+@pytest.mark.parametrize(
+    ("worker", "command"),
+    [
+        ("{python} -m worker", ["-m", "worker", "reconcile", "--days", "{7}"]),
+        ("{python} worker.py run --fast", ["worker.py", "reconcile"]),
+        ("{python} -u -m worker run --fast", ["-u", "-m", "worker", "run", "--fast"]),
+        ("{python} -u worker.py run", ["-u", "worker.py", "run"]),
+    ],
+)
 async def test_a_forked_command_has_its_own_arguments_and_its_output_and_code_are_told(
-    prepare: Callable[..., object], tmp_path: Path
+    prepare: Callable[..., object], tmp_path: Path, worker: str, command: list[str]
 ) -> None:
-    setting = await prepare("{python} -m worker")
-    (setting.copy / "worker.py").write_text("import sys; print(sys.argv[1:], 'email' in sys.modules); sys.exit(3)")
-    noted(setting.zygotes, "{python} -m worker").write_text("email\n")
+    setting = await prepare(worker)
+    said = "import sys; print(sys.argv[1:], sys.orig_argv[1:], 'email' in sys.modules); sys.exit(3)"
+    (setting.copy / "worker.py").write_text(said)
+    noted(setting.zygotes, worker).write_text("email\n")
     done = await run(
-        [str(setting.python), "-m", "worker", "reconcile", "--days", "{7}"],
+        [str(setting.python), *command],
         cwd=setting.copy,
         env={},
         log_path=tmp_path / "log",
         patience=30,
-        mother=setting.zygotes.of("{python} -m worker"),
+        mother=setting.zygotes.of(worker),
     )
-    assert (done.output.strip(), done.returncode) == ("['reconcile', '--days', '{7}'] True", 3)
+    arguments = command[command.index("worker" if "worker" in command else "worker.py") + 1 :]
+    assert (done.output.strip(), done.returncode) == (f"{arguments} {command} True", 3)
 
 
 @pytest.mark.parametrize("command", ["sh -c 'exec {python} -m worker'", "env {python} -m worker", "no-such-program"])

@@ -23,15 +23,15 @@ class Errands:
             self._polled = frozenset().union(*(each for each in reached if each))
         self._known: dict[str, bool] = {}
 
-    def note(self, writes: Iterable[Statement]) -> None:
-        """Take notice of what was written."""
-        self.given = self.given or any(map(self.are_in, writes))
+    def note(self, said: Iterable[Statement]) -> None:
+        """Take notice of what somebody said to the database."""
+        self.given = self.given or any(map(self.are_in, said))
 
-    def are_in(self, write: Statement) -> bool:
-        """Whether a write may give the worker something to do."""
+    def are_in(self, said: Statement) -> bool:
+        """Whether a statement may give the worker something to do: by a row, or by telling it."""
         if self._polled is None:
             return True
-        if write.shape not in self._known:
-            reached = self._reach.of(write.shape)
-            self._known[write.shape] = reached is None or not self._polled.isdisjoint(reached)
-        return self._known[write.shape]
+        if said.shape not in self._known:
+            reached = self._reach.of(said.shape)
+            self._known[said.shape] = reached is None or (said.writes and not self._polled.isdisjoint(reached))
+        return self._known[said.shape]

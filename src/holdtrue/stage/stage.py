@@ -297,10 +297,10 @@ class Stage:
         statements, self._log.statements[:] = list(self._log.statements), []
         for statement in statements:
             self.setting.captured.setdefault(statement.shape, statement)
-        writes = [each for each in statements if each.writes and not self.quiet.is_background(each)]
-        if writes:
+        work = [each for each in statements if not self.quiet.is_background(each)]
+        self._errands.note(work)
+        if any(each.writes for each in work):
             self._written, self._rows, self._standing = True, None, None
-            self._errands.note(writes)
 
     async def restart(self) -> None:
         """Replace every process of the app, so that nothing in anybody's memory is left of earlier cases."""

@@ -51,7 +51,7 @@ class Zygote:
         self._forking = asyncio.Lock()
         self._process = AppProcess(
             name,
-            command,
+            program_of(command),
             cwd=cwd,
             env={**env, "HOLDTRUE_STAGE_ZYGOTE": f"{self._theirs.fileno()}:{names}"},
             log_path=log_path,

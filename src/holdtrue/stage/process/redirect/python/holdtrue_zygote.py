@@ -162,10 +162,8 @@ def _dress(order: dict[str, Any]) -> None:
     os.close(log)
     os.environ.clear()
     os.environ.update(order["env"])
-    own = len(sys.argv) - 1
-    for argv in (sys.argv, getattr(sys, "orig_argv", None)):
-        if argv:
-            argv[len(argv) - own :] = order["arguments"]
+    for argv in (sys.argv, getattr(sys, "orig_argv", [])):
+        argv.extend(order["arguments"])  # the zygote was started without any
 
 
 def _die_with_the_parent() -> None:

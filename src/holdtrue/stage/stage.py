@@ -241,7 +241,7 @@ class Stage:
         await self.clone.leave()
         await self.wire.swap(clone)
         self.quiet.park()
-        if self.database in self.setting.identifiers.databases:
+        if self.setting.identifiers.used:
             # At once: the next case must not find an identifier taken by what this one has left prepared.
             await self.setting.databases.roll_back_prepared(self.database)
         await self._pool.release(self.database)

@@ -34,8 +34,8 @@ class Identifiers:
 
     def __init__(self) -> None:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self.databases: set[str] = set()
-        """Those in which something was prepared."""
+        self.used = False
+        """Whether anything was ever prepared."""
 
     @asynccontextmanager
     async def turn(self, identifier: str, upstream: Upstream, *, database: str, role: str) -> AsyncIterator[None]:
@@ -46,10 +46,10 @@ class Identifiers:
         Raises:
             psycopg.Error: the server does not answer.
         """
+        self.used = True
         turn = self._turns.setdefault(identifier, asyncio.Lock())
         async with turn:
             await _until_free(identifier, upstream, database=database, role=role)
-            self.databases.add(database)
             yield
 
 

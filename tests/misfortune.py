@@ -38,7 +38,7 @@ def principal(permissions: list[str], capture: dict[str, str], **step: Any) -> d
     return {
         "permissions": permissions,
         "headers": {"Authorization": "{token}"},
-        "steps": [{"capture": {"token": "token", **capture}, **step}],
+        "steps": [{"capture": {**capture, "token": "token"}, **step}],
     }
 
 

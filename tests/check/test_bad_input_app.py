@@ -76,7 +76,7 @@ def test_a_port_in_use_is_told(world: World) -> None:
         ("rude", "illegal status line"),
         pytest.param("closing", "Server disconnected without sending a response", marks=pytest.mark.full),
         pytest.param("lying", "DecodingError", marks=pytest.mark.full),
-        pytest.param("deep", "`token` is not in it", marks=pytest.mark.full),
+        pytest.param("deep", "`team_id` is not in it", marks=pytest.mark.full),
     ],
 )
 def test_an_app_whose_first_answer_is_useless_is_told_with_that_answer(world: World, trick: str, words: str) -> None:

@@ -13,17 +13,17 @@ SOUND = [
     *(
         pytest.param(habit, marks=pytest.mark.full)
         for habit in (
+            *("fresh", "autocommit", "advisory", "session advisory", "listening thread", "listening worker", "elected"),
             *(
-                "fresh",
-                "autocommit",
-                "advisory",
-                "session advisory",
-                "listening thread",
-                "listening worker",
-                "elected",
                 "leased",
+                "pipelined",
+                "pipelined block",
+                "cursors",
+                "held cursors",
+                "standing cursor",
+                "sessions",
+                "savepoints",
             ),
-            *("pipelined", "pipelined block", "cursors", "held cursors", "standing cursor", "sessions", "savepoints"),
         )
     ),
 ]

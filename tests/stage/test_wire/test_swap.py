@@ -9,6 +9,7 @@ import pytest
 
 from holdtrue.stage.wire import Listener, Wire
 from holdtrue.stage.wire.connector import Connector
+from holdtrue.stage.wire.two_phase import identifier_of
 
 from .conftest import Bench
 
@@ -101,6 +102,19 @@ async def test_a_swap_to_a_template_that_lets_nobody_in_is_made_though_somebody_
     await wire.swap(closed)
     await wire.swap(opened := await bench.database())
     assert await _database_of(await bench.connect(web1, autocommit=True)) == opened
+
+
+@pytest.mark.parametrize(
+    ("sql", "identifier"),
+    [
+        (b"PREPARE TRANSACTION 'it''s'", "it's"),
+        (b"-- first\n/* then */ prepare  transaction 'a'", "a"),
+        (b"PREPARE look AS SELECT 1", None),
+        (b"/**/" * 10_000 + b"SELECT 1", None),
+    ],
+)
+def test_an_identifier_is_found_behind_comments_however_many(sql: bytes, identifier: str | None) -> None:
+    assert identifier_of([b"BEGIN", sql]) == identifier
 
 
 async def test_what_is_prepared_in_another_database_is_waited_for_as_production_has_no_other(

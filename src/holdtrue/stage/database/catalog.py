@@ -9,7 +9,8 @@ import psycopg
 
 from holdtrue.stage.database.errors import translate
 
-_SYSTEM = "('pg_catalog', 'information_schema', 'pg_toast')"
+SYSTEM_SCHEMAS = "('pg_catalog', 'information_schema', 'pg_toast')"
+"""For SQL: where nothing is the app's."""
 
 # One round trip per kind of fact; JSON, so that arrays and nulls need no decoding of our own.
 # pg_class, pg_attribute, pg_constraint: https://www.postgresql.org/docs/current/catalogs.html
@@ -38,7 +39,7 @@ SELECT json_build_object(
                 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
                 WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't' AND n.nspname NOT IN {_SYSTEM}
+WHERE c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't' AND n.nspname NOT IN {SYSTEM_SCHEMAS}
   AND NOT EXISTS (SELECT FROM pg_depend e
                   WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')
 ORDER BY 1
@@ -50,7 +51,7 @@ SELECT json_build_object(
     'columns', (SELECT array_agg(a.attname ORDER BY k.place) FROM unnest(x.indkey::int2[]) WITH ORDINALITY k(num, place)
                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.num WHERE k.place <= x.indnkeyatts))::text
 FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE x.indisunique AND x.indpred IS NULL AND x.indexprs IS NULL AND n.nspname NOT IN {_SYSTEM}
+WHERE x.indisunique AND x.indpred IS NULL AND x.indexprs IS NULL AND n.nspname NOT IN {SYSTEM_SCHEMAS}
 ORDER BY x.indisprimary DESC, 1
 """  # noqa: S608
 
@@ -63,7 +64,7 @@ SELECT json_build_object(
                        JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num))::text
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_class t ON t.oid = k.confrelid JOIN pg_namespace tn ON tn.oid = t.relnamespace
-WHERE k.contype = 'f' AND n.nspname NOT IN {_SYSTEM}
+WHERE k.contype = 'f' AND n.nspname NOT IN {SYSTEM_SCHEMAS}
   AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = k.conparentid AND p.confrelid <> k.confrelid)
 ORDER BY 1
 """  # noqa: S608

@@ -13,11 +13,12 @@ from functools import cached_property
 
 import psycopg
 
+from holdtrue.stage.database.catalog import SYSTEM_SCHEMAS
+
 _WORD = re.compile(r"[^\W\d][\w$]*")
 _UNTOLD = frozenset(("execute", "notify", "pg_notify"))
 """Words with which a text does what it does not say: run another statement, or wake whoever listens."""
 
-_OWN = "NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
 # pg_trigger, pg_rewrite, pg_policy, pg_constraint, pg_inherits:
 # https://www.postgresql.org/docs/current/catalogs.html
 _BEHIND = f"""
@@ -35,12 +36,12 @@ SELECT c.relname, concat_ws(' ',
     (SELECT string_agg(concat_ws(' ', i.inhrelid::regclass::text, i.inhparent::regclass::text), ' ') FROM pg_inherits i
      WHERE c.oid IN (i.inhrelid, i.inhparent))), true
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname {_OWN}
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN {SYSTEM_SCHEMAS}
 UNION ALL
 SELECT p.proname, CASE WHEN p.prokind IN ('f', 'p') THEN pg_get_functiondef(p.oid) ELSE '' END,
        l.lanname IN ('sql', 'plpgsql') OR p.provolatile = 'i'
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
-WHERE n.nspname {_OWN}
+WHERE n.nspname NOT IN {SYSTEM_SCHEMAS}
 """  # noqa: S608
 
 

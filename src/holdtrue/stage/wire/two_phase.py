@@ -17,7 +17,7 @@ LOOK = 0.02
 """Seconds between two looks."""
 PATIENCE = 60.0
 """Seconds after which the server is to answer that it is taken."""
-_PREPARES = re.compile(rb"(?is)(?:\s|/\*.*?\*/|--[^\n]*\n)*PREPARE\s+TRANSACTION\s+'((?:[^']|'')*)'")
+_PREPARES = re.compile(rb"(?is)(?>\s|/\*.*?\*/|--[^\n]*\n)*+PREPARE\s+TRANSACTION\s+'((?:[^']|'')*)'")
 _TAKEN = "SELECT FROM pg_prepared_xacts WHERE gid = %s AND database <> current_database()"
 
 
